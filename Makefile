@@ -1,0 +1,72 @@
+# Every target works on a fresh clone: each makes .venv first when it is missing or older than the lock.
+# Needs: make, Python >= 3.11 with venv, and a package index that pip can reach.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+# The tool that resolves the lock; it lives in a venv of its own and is never part of the project.
+UV     := uv==0.13.9
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup test lint types format demo bench docs lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in requirements.lock and ndr itself
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ndr needs Python 3.11 or later, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Install one and run: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' has no venv or no ensurepip, so .venv cannot be made." >&2; \
+	  echo "On Debian or Ubuntu run: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing requirements.lock into $(VENV) (about 150 MB the first time)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	  --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	  --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: setup ## run the tests; ARGS='-k window' picks some
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: setup ## ruff: rules and formatting
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: setup ## mypy --strict over src
+	@$(BIN)/mypy
+
+format: setup ## let ruff mend what it can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+demo: setup ## simulate a small network, run it, show who stands out
+	@$(BIN)/ndr demo
+
+bench: setup ## measure speed and memory into benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks
+
+docs: setup ## write docs/catalog.md from the declarations
+	@$(BIN)/ndr catalog --format markdown > docs/catalog.md.part
+	@mv docs/catalog.md.part docs/catalog.md
+
+lock: ## resolve requirements.lock afresh from pyproject.toml
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/pip" install --quiet --disable-pip-version-check '$(UV)'; \
+	env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	  "$$scratch/venv/bin/uv" --no-config --no-cache pip compile pyproject.toml --extra dev --python-version 3.11 \
+	  --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+	  --custom-compile-command 'make lock' --output-file "$$scratch/requirements.lock" >/dev/null; \
+	mv "$$scratch/requirements.lock" requirements.lock
+
+clean: ## remove everything that can be made again, .venv included
+	@rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .mypy_cache .hypothesis src/*.egg-info docs/catalog.md.part
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
