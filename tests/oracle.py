@@ -274,13 +274,12 @@ def ratios(sums: Row) -> Row:
 def known_at(row: View, end: datetime) -> bool:
     """Whether the history that a batch ending at ``end`` looks back on holds this session.
 
-    Whole days are compacted once, a day after they ended: what arrives later for them is seen from the next day on.
+    Days are compacted when a whole day has passed since they ended, 28 of them back; what comes late for such a day is
+    seen once the next compaction has it. (Its batch ends by that midnight exactly when the day in which it ends does.)
     """
-    last_compacted = midnight(end - DAY)
-    if last_compacted - 28 * DAY <= row.slice_start < last_compacted:
-        day = midnight(row.batch_end)
-        return (day if day == row.batch_end else day + DAY) <= last_compacted
-    return row.batch_end <= end
+    compacted = midnight(end - DAY)
+    by = compacted if compacted - 28 * DAY <= row.slice_start < compacted else end
+    return row.batch_end <= by
 
 
 def novelty(
