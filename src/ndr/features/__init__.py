@@ -1,0 +1,1 @@
+"""How rows become features: pure functions from Ibis tables to Ibis tables."""

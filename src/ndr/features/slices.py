@@ -1,0 +1,138 @@
+"""Slices: sessions counted by quarter hour, per host and role (delta) and per pair (pair_counts), in one pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import ibis
+import ibis.expr.types as ir
+
+from ndr.features.addresses import addresses
+from ndr.metric import Metric
+from ndr.metrics import ROLES, SLICED
+from ndr.time import EPOCH, SLICE
+
+BLOCKED = ("deny", "drop", "reset", "block", "reject")
+ALLOWED = ("allow", "accept", "pass", "permit")
+_SLICE_SECONDS = int(SLICE.total_seconds())
+_MERGED = {"sum": lambda v: v.sum(), "max": lambda v: v.max()}
+
+
+def _starts_with_any(text: ir.StringValue, prefixes: Collection[str]) -> ir.BooleanValue:
+    return ibis.or_(*(text.startswith(prefix) for prefix in prefixes))
+
+
+def _step(moment: ir.TimestampValue, seconds: int) -> ir.IntegerValue:
+    """Number of whole steps since the epoch: an integer groups ten times faster than a truncated time."""
+    return (moment.epoch_seconds().cast("float64") / seconds).floor().cast("int64")
+
+
+def _moment(step: ir.IntegerValue, seconds: int) -> ir.TimestampValue:
+    return ibis.literal(EPOCH, "timestamp(6)") + (step * seconds).as_interval("s")
+
+
+def described(sessions: ir.Table, port_sets: Mapping[str, Collection[int]], clock: str) -> ir.Table:
+    """One row per record, with what the metrics ask of it: weight, flags, duration and slice."""
+    s = sessions
+    is_blocked = _starts_with_any(s.event_action, BLOCKED)
+    return s.mutate(
+        slice=_step(s[clock], _SLICE_SECONDS),
+        minute=_step(s.event_start, 60),
+        weight=s.repeat_cnt.fill_null(1).cast("int64"),
+        is_traffic=s.event_name != "THREAT",
+        is_allowed=_starts_with_any(s.event_action, ALLOWED),
+        is_blocked=is_blocked,
+        is_failed=is_blocked | ~s.established.fill_null(True),  # noqa: FBT003
+        duration_us=s.event_end.delta(s.event_start, unit="microsecond").cast("int64"),
+        **{f"to_{name}_port": s.destination_port.isin(sorted(ports)) for name, ports in port_sets.items()},
+    )
+
+
+def _merged(metric: Metric, value: ir.Value) -> ir.Value:
+    return _MERGED[metric.merge](value).cast("int64")
+
+
+def _busiest(rows: ir.Table, keys: list[str], metrics: list[Metric]) -> ir.Table:
+    minutes = rows.group_by([*keys, "minute"]).agg(sessions=ibis.ifelse(rows.is_traffic, rows.weight, 0).sum())
+    return minutes.group_by(keys).agg(**{m.stored: m.measure(minutes).cast("int64") for m in metrics})
+
+
+def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
+    end = "source_ip" if role == "outbound" else "destination_ip"
+    seen = rows.semi_join(hosts, rows[end] == hosts.ip)
+    keys = [end, "slice", "batch_end_ts"]
+    minute = [m for m in SLICED if m.measured == "minutes"]
+    summed = seen.group_by(keys).agg(**{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m not in minute})
+    peak = _busiest(seen, keys, minute)
+    both = summed.join(peak, [summed[k].identical_to(peak[k]) for k in keys])
+    return both.select(
+        "slice", "batch_end_ts",
+        host_ip=summed[end], role=ibis.literal(role), **{m.stored: both[m.stored] for m in SLICED},
+    )  # fmt: skip
+
+
+def _dated(rows: ir.Table, batches: ir.Table) -> ir.Table:
+    """Turn slice numbers into times and name the batches; done on the few distinct (slice, batch), not on every row."""
+    parts = rows.select("slice", "batch_end_ts").distinct()
+    start = _moment(parts.slice, _SLICE_SECONDS)
+    end = ibis.coalesce(parts.batch_end_ts, _moment(parts.slice + 1, _SLICE_SECONDS))
+    dated = parts.select("slice", given_end=parts.batch_end_ts, slice_start_ts=start, batch_end_ts=end)
+    named = dated.left_join(batches, dated.given_end == batches.batch_end_ts).select(
+        "slice", "given_end", "slice_start_ts", batch_end_ts=dated.batch_end_ts,
+        mini_batch_id=ibis.coalesce(batches.mini_batch_id, batch_name(dated.slice_start_ts)),
+    )  # fmt: skip
+    same = [rows.slice == named.slice, rows.batch_end_ts.identical_to(named.given_end)]
+    joined = rows.join(named, same, rname="dated_{name}")
+    return joined.drop("slice", "batch_end_ts", "given_end").rename(batch_end_ts="dated_batch_end_ts")
+
+
+def batch_name(start: ir.TimestampValue) -> ir.StringValue:
+    """``20260302T1015Z``: the name of the batch that holds a slice when nobody named one."""
+    fields = ((start.year(), 4), (start.month(), 2), (start.day(), 2), (start.hour(), 2), (start.minute(), 2))
+    y, mo, d, h, mi = (part.cast("string").lpad(width, "0") for part, width in fields)
+    return y + mo + d + "T" + h + mi + "Z"
+
+
+def _located(sessions: ir.Table, networks: ir.Table) -> ir.Table:
+    sources = sessions.select(ip=sessions.source_ip)
+    return addresses(sources.union(sessions.select(ip=sessions.destination_ip)), networks)
+
+
+def host_slices(
+    sessions: ir.Table, batches: ir.Table, networks: ir.Table, *, port_sets: Mapping[str, Collection[int]], clock: str
+) -> ir.Table:
+    """One row per (host_ip, role, slice_start_ts, mini_batch_id): the partial values of the sliced metrics.
+
+    Counts of an idle role do not exist as rows. Byte sums are null when no session told its bytes.
+    """
+    where = _located(sessions, networks)
+    hosts = where.filter(where.is_host)
+    rows = described(sessions, port_sets, clock)
+    out, inbound = (_of_role(rows, hosts, role) for role in ROLES)
+    found = _dated(out.union(inbound), batches)
+    named = found.join(hosts, found.host_ip == hosts.ip)
+    return named.select(
+        "host_ip", "role", "slice_start_ts", "mini_batch_id", "batch_end_ts", "segment_id", *(m.stored for m in SLICED)
+    )
+
+
+def pair_slices(sessions: ir.Table, batches: ir.Table, networks: ir.Table, *, clock: str) -> ir.Table:
+    """One row per (src_ip, dst_ip, dst_port, slice_start_ts, mini_batch_id) with at least one session.
+
+    ``dst_port`` is null where the protocol has none. Byte sums are null when no session told its bytes. Threat records
+    are not sessions and make no pair.
+    """
+    s = sessions.filter(sessions.event_name != "THREAT").mutate(slice=lambda t: _step(t[clock], _SLICE_SECONDS))
+    keys = {"src_ip": s.source_ip, "dst_ip": s.destination_ip, "dst_port": s.destination_port}
+    pairs = s.group_by(**keys, slice=s.slice, batch_end_ts=s.batch_end_ts).agg(
+        sessions_cnt=s.repeat_cnt.fill_null(1).sum().cast("int64"),
+        source_bytes=s.source_bytes.sum().cast("int64"),
+        destination_bytes=s.destination_bytes.sum().cast("int64"),
+        first_event_start=s.event_start.min(),
+        last_event_start=s.event_start.max(),
+    )
+    where = _located(sessions, networks)
+    src = where.select(src_ip=where.ip, src_is_host=where.is_host, src_segment_id=where.segment_id)
+    dst = where.select(dst_ip=where.ip, dst_is_host=where.is_host, dst_segment_id=where.segment_id)
+    located = pairs.join(src, "src_ip").join(dst, "dst_ip")
+    return _dated(located.filter(located.src_is_host | located.dst_is_host), batches)

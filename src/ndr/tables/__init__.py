@@ -1,0 +1,1 @@
+"""The tables: one declaration per file, in the order the data flows."""
