@@ -18,14 +18,14 @@ help: ## this list
 setup: $(STAMP) ## make .venv with everything in requirements.lock and ndr itself
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "ndr needs Python 3.11 or later, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
-	  echo "Install one and run: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-	  echo "'$(PYTHON)' has no venv or no ensurepip, so .venv cannot be made." >&2; \
-	  echo "On Debian or Ubuntu run: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "ndr needs Python 3.11 or later; '$(PYTHON)' is missing or older." >&2; \
+	    echo "Install one, or name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "'$(PYTHON)' has no venv or no ensurepip, so $(VENV) cannot be made." >&2; \
+	    echo "On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing requirements.lock into $(VENV) (about 150 MB the first time)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	  --require-hashes --only-binary :all: -r requirements.lock

@@ -39,7 +39,7 @@ def ours(module: Module) -> list[tuple[int, str]]:
     """(line, room) of every import of ours; a relative import is refused, for it hides the floor."""
     found = []
     for line, name in module.imports():
-        assert not name.startswith("."), f"{module.place}:{line}: import {name} by its full name"
+        assert not name.startswith("."), f"{module.place}:{line}: import it by its full name"
         top, _, rest = name.partition(".")
         if top == "ndr" and rest:
             found.append((line, rest.split(".")[0]))
