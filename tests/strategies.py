@@ -152,7 +152,6 @@ def _batch(pick: Pick, moment: datetime, anchor: datetime) -> tuple[str | None, 
 
 def _session(pick: Pick, anchor: datetime, clock: str) -> dict[str, Any]:
     moment, duration = _moment(pick, anchor), pick(DURATIONS)
-    start = moment if clock == "event_start" else moment - duration
     source, destination = pick(SOURCES), pick(DESTINATIONS)
     port = pick(PORTS)
     match pick(range(30)):
@@ -168,8 +167,8 @@ def _session(pick: Pick, anchor: datetime, clock: str) -> dict[str, Any]:
     has_ports = transport in ("tcp", "udp")
     batch, batch_end = _batch(pick, moment, anchor)
     return {
-        "event_start": start,
-        "event_end": start + duration,
+        "event_start": moment if clock == "event_start" else moment - duration,
+        "event_end": moment + duration if clock == "event_start" else moment,
         "source_ip": source,
         "destination_ip": destination,
         "source_port": pick((1024, 50_000, None)) if has_ports else None,

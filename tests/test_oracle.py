@@ -262,12 +262,15 @@ def test_the_busiest_minute_is_sought_within_one_slice_and_batch() -> None:
     expect(row(first, second, third, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=2, sessions_cnt=3)
     imported = second | {"mini_batch_id": "import-7", "batch_end_ts": T}
     expect(row(first, imported), max_sessions_per_minute=1, sessions_cnt=2)
+    brought = {"mini_batch_id": "import-7", "batch_end_ts": T + 15 * MINUTE}
+    together = [s | brought for s in (second, third)]  # one batch, two slices
+    expect(row(*together, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=1, sessions_cnt=2)
 
 
 def test_new_and_rare_look_at_the_thirty_days_before_the_window() -> None:
     start = T - 15 * MINUTE
     now = session()
-    for before, is_new in [(start - TICK, 0), (start - 30 * DAY, 0), (start - 30 * DAY - TICK, 1)]:
+    for before, is_new in [(start, 1), (start - TICK, 0), (start - 30 * DAY, 0), (start - 30 * DAY - TICK, 1)]:
         expect(row(now, session(before)), new_peer_cnt_lookback30d=is_new, new_pair_cnt_lookback30d=is_new)
     seen = session(T - 5 * DAY, repeat_cnt=3)
     expect(row(now, seen), new_peer_cnt_lookback30d=0, rare_peer_cnt_lookback30d=1, rare_dst_port_cnt_lookback30d=1)
