@@ -1,74 +1,25 @@
-"""The oracle against numbers worked out by hand, and the made-up sessions against what a session may be."""
+"""The oracle against numbers worked out by hand."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from random import Random
+from datetime import date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
+from handmade import DAY, HOST, HOUR, MINUTE, OTHER, PEER, PLAIN, SECOND, TICK, T, expect, row, session
 from oracle import (
     OracleCalendar,
     OracleConfig,
-    batch_of,
     delta,
     fg_a,
     is_host,
     pair_counts,
     segment_of,
     time_context,
-    views_of,
 )
-from strategies import ANCHORS, CONFIGS, cases, random_config, random_ends, random_sessions, session_table
-
-T = datetime(2026, 3, 4, 10, 15)  # a Wednesday
-HOST, OTHER, PEER = "10.1.1.1", "10.1.1.2", "203.0.113.5"
-DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
-SECOND, TICK = timedelta(seconds=1), timedelta(microseconds=1)
-PLAIN = OracleConfig(
-    port_sets={
-        "high_risk": frozenset({445}),
-        "admin": frozenset({22}),
-        "fileshare": frozenset({445}),
-        "directory": frozenset({389}),
-        "db": frozenset({5432}),
-    }
-)
-
-
-def session(end: datetime = T - MINUTE, lasting: timedelta = timedelta(0), **changes: Any) -> dict[str, Any]:
-    return {
-        "event_start": end - lasting,
-        "event_end": end,
-        "source_ip": HOST,
-        "destination_ip": PEER,
-        "source_port": 50_000,
-        "destination_port": 443,
-        "network_transport": "tcp",
-        "source_bytes": 100,
-        "destination_bytes": 50,
-        "event_action": "allow",
-        "event_reason": None,
-        "event_name": "TRAFFIC",
-        "established": True,
-        "repeat_cnt": None,
-        **changes,
-    }
-
-
-def row(
-    *sessions: dict[str, Any], host: str = HOST, label: str = "w_15m", end: datetime = T, config: OracleConfig = PLAIN
-) -> dict[str, Any]:
-    return fg_a(sessions, [end], config)[host, label, end]
-
-
-def expect(actual: dict[str, Any], **expected: Any) -> None:
-    close = {name: pytest.approx(v, rel=1e-15) if isinstance(v, float) else v for name, v in expected.items()}
-    assert {name: actual[name] for name in expected} == close
 
 
 def test_one_plain_session_fills_the_outbound_columns() -> None:
@@ -267,63 +218,6 @@ def test_the_busiest_minute_is_sought_within_one_slice_and_batch() -> None:
     expect(row(*together, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=1, sessions_cnt=2)
 
 
-def test_new_and_rare_look_at_the_thirty_days_before_the_window() -> None:
-    start = T - 15 * MINUTE
-    now = session()
-    for before, is_new in [(start, 1), (start - TICK, 0), (start - 30 * DAY, 0), (start - 30 * DAY - TICK, 1)]:
-        expect(row(now, session(before)), new_peer_cnt_lookback30d=is_new, new_pair_cnt_lookback30d=is_new)
-    seen = session(T - 5 * DAY, repeat_cnt=3)
-    expect(row(now, seen), new_peer_cnt_lookback30d=0, rare_peer_cnt_lookback30d=1, rare_dst_port_cnt_lookback30d=1)
-    often = seen | {"repeat_cnt": 4}
-    expect(row(now, often), rare_peer_cnt_lookback30d=0, rare_dst_port_cnt_lookback30d=0)
-    inside = row(now, session(T - 2 * HOUR), label="w_8h")
-    expect(inside, new_peer_cnt_lookback30d=1)
-    threat = session(T - 5 * DAY, event_name="THREAT")
-    expect(row(now, threat), new_peer_cnt_lookback30d=1)
-    received = session(T - 5 * DAY, source_ip=PEER, destination_ip=HOST)
-    expect(row(now, received), new_peer_cnt_lookback30d=1, new_dst_port_cnt_lookback30d=1)
-
-
-def test_pairs_and_ports_are_new_apart_from_peers() -> None:
-    other_port = session(T - 5 * DAY, destination_port=80)
-    expect(
-        row(session(), other_port),
-        new_peer_cnt_lookback30d=0,
-        new_dst_port_cnt_lookback30d=1,
-        new_pair_cnt_lookback30d=1,
-    )
-    ping: dict[str, Any] = {"destination_port": None, "network_transport": "icmp"}
-    expect(row(session(**ping), session(T - 5 * DAY, **ping)), new_pair_cnt_lookback30d=0)
-
-
-def test_a_port_is_known_when_any_host_of_the_segment_used_it_in_that_role() -> None:
-    neighbour = session(T - 5 * DAY, source_ip=OTHER)
-    expect(row(session(), neighbour), new_dst_port_cnt_lookback30d=1, new_src_dst_port_cnt_lookback30d=0)
-    served = session(T - 5 * DAY, source_ip=PEER, destination_ip=OTHER)
-    expect(row(session(), served), new_src_dst_port_cnt_lookback30d=1)
-    elsewhere = session(T - 5 * DAY, source_ip="10.9.9.9")
-    expect(row(session(), elsewhere), new_src_dst_port_cnt_lookback30d=1)
-
-
-def test_what_comes_late_for_a_compacted_day_waits_for_the_next_compaction() -> None:
-    compacted = datetime(2026, 3, 3)  # midnight of T - 24 h
-
-    def is_new(at: datetime, batch_end: datetime) -> int:
-        past = session(at, mini_batch_id="import-7", batch_end_ts=batch_end)
-        count: int = row(session(), past)["new_peer_cnt_lookback30d"]
-        return count
-
-    yesterday = compacted - HOUR
-    assert is_new(yesterday, compacted) == 0
-    assert is_new(yesterday, compacted + 15 * MINUTE) == 1
-    assert is_new(compacted, compacted + DAY) == 0
-    assert is_new(compacted, T) == 0
-    assert is_new(compacted, T + 15 * MINUTE) == 1
-    assert is_new(compacted - 28 * DAY, T) == 1
-    assert is_new(compacted - 28 * DAY - TICK, T) == 0
-    assert is_new(compacted - 28 * DAY - TICK, T + 15 * MINUTE) == 1
-
-
 def test_risky_segments_are_those_of_the_peers() -> None:
     config = replace(PLAIN, segments={"203.0.113.0/24": "partners"}, high_risk_segments=frozenset({"partners"}))
     sessions = [session(repeat_cnt=2), session(), session(destination_ip="203.0.113.6"), session(destination_ip=OTHER)]
@@ -403,42 +297,3 @@ def test_pair_counts_hold_every_pair_of_traffic() -> None:
         src_segment_id="10.1.1.0/24",
         dst_segment_id="203.0.113.0/24",
     )
-
-
-@given(cases(max_size=12))
-@settings(max_examples=50, deadline=None)
-def test_made_up_sessions_are_sessions(case: tuple[list[dict[str, Any]], list[datetime], OracleConfig]) -> None:
-    sessions, ends, config = case
-    assert session_table(sessions).num_rows == len(sessions)
-    for s in sessions:
-        assert s["event_start"] <= s["event_end"]
-        assert batch_of(s, config)[1] > s[config.clock]
-    for (_, _, end), values in fg_a(sessions, ends, config).items():
-        assert end in ends
-        assert values["peer_ip_nunique"] >= values["new_peer_cnt_lookback30d"]
-        assert values["sessions_cnt"] + values["in_sessions_cnt"] + values["threat_cnt"] + values["in_threat_cnt"] > 0
-
-
-def test_the_same_seed_gives_the_same_sessions() -> None:
-    def drawn() -> list[Any]:
-        rng = Random(7)  # noqa: S311 - made-up data, not secrets
-        config = random_config(rng)
-        return [config, random_sessions(rng, 200, clock=config.clock), random_ends(rng, 4)]
-
-    assert drawn() == drawn()
-
-
-def test_random_sessions_reach_every_edge() -> None:
-    """Of a few hundred sessions some lie on window starts, come late, repeat, lack ports, or talk to themselves."""
-    anchor = ANCHORS[0]
-    sessions = random_sessions(Random(1), 800, anchor=anchor)  # noqa: S311 - made-up data, not secrets
-    clocks = {s["event_end"] for s in sessions}
-    assert {anchor, anchor - DAY, anchor - 8 * HOUR, anchor - 31 * DAY} <= clocks
-    assert any(s["source_ip"] == s["destination_ip"] for s in sessions)
-    assert any(s["batch_end_ts"] and s["batch_end_ts"] > s["event_end"] + HOUR for s in sessions)
-    assert any(":" in s["source_ip"] for s in sessions)
-    assert any(s["destination_port"] is None for s in sessions)
-    roles = {(v.host, v.role) for v in views_of(sessions, CONFIGS[0])}
-    assert ("10.1.1.9", "outbound") in roles
-    assert ("10.1.1.9", "inbound") not in {(v.host, v.role) for v in views_of(sessions, CONFIGS[0]) if v.peer != v.host}
-    assert {v for s in sessions for k, v in s.items() if k == "repeat_cnt"} == {None, 1, 2, 7}
