@@ -31,6 +31,7 @@ _SEGMENTS: Final = {  # role -> name of its segments, their first second and thi
 _NAMES: Final = {"desktop": "PC", "printer": "PRN"}
 _OUTSIDERS: Final = 250
 _VDI_NAMES: Final = 3  # machine names in a pool for each address of the pool
+_DUAL_STACK_SHARE: Final = 0.4
 _DUAL_STACK: Final = ("desktop", *dict.fromkeys(SERVERS))
 
 
@@ -138,6 +139,7 @@ def network(hosts: int, seed: int) -> Network:
 def _place_hosts(net: Network) -> None:
     placed: dict[str, int] = {}
     six = []
+    dual_stack = scattered(net.seed, 1, np.arange(net.hosts)) < _DUAL_STACK_SHARE
     for host, role in enumerate(net.roles):
         name, second, third = _SEGMENTS.get(role, _SEGMENTS["server"])
         number = placed.get(name, 0)
@@ -147,7 +149,7 @@ def _place_hosts(net: Network) -> None:
         net.segments[f"10.{second}.{third}.0/24"] = name
         net.add(f"10.{second}.{third}.{last + 10}")
         net.machines.append(f"{_NAMES.get(role, f'SRV-{role.upper()}')}-{number:05d}")
-        dual = role in _DUAL_STACK and scattered(net.seed, 1, host) < 0.4  # noqa: PLR2004 - share of dual-stack hosts
+        dual = role in _DUAL_STACK and bool(dual_stack[host])
         prefix = f"fd5e:0:1:{second << 8 | third:x}::"
         six.append(str(IPv6Address(f"{prefix}{last + 10:x}")) if dual else "")
         if dual:
@@ -163,8 +165,8 @@ def _place_internet(net: Network, size: int) -> None:
     first = len(net.addresses)
     step = 131_072 // size
     base = int(IPv4Address("198.18.0.0"))
-    for site in range(size):
-        net.add(str(IPv4Address(base + site * step + int(scattered(net.seed, 2, site) * step))))
+    for address in base + np.arange(size) * step + (scattered(net.seed, 2, np.arange(size)) * step).astype(np.int64):
+        net.add(str(IPv4Address(int(address))))
     net.members["internet"] = np.arange(first, first + size, dtype=np.int32)
     outside = [net.add(f"192.0.2.{number + 1}") for number in range(_OUTSIDERS)]
     net.members["outside"] = np.array(outside, np.int32)
