@@ -37,6 +37,7 @@ _RECORD = re.compile(
     r"(?P<source>\S+[:.]\d+)\s+(?P<arrow><?->)\s+(?P<destination>\S+[:.]\d+)\s+"
     r"(?:(?P<flags>[.CEWUAPRSF]{6,8}|0x[0-9a-fA-F]+)\s+(?P<tos>\d+)\s+)?(?P<amounts>\d.*)"
 )
+_IPV4_END = re.compile(r"(\d+(?:\.\d+){3}):(\d+(?:\.\d+)?)(?::\d+)*")
 _AMOUNT = re.compile(r"(?<!\S)(\d+(?:\.\d+)?)(?: ([KMGT]))?(?!\S)")
 _AMOUNTS = ("source_packets", "source_bytes")
 _JOINED_AMOUNTS = ("destination_packets", "source_packets", "destination_bytes", "source_bytes")
@@ -116,9 +117,8 @@ def _end(text: str) -> tuple[str, str] | None:
     """Address and port; None for an IPv6 address that was shortened."""
     if ".." in text:
         return None
-    if text.count(":") == 1:
-        address, _, port = text.partition(":")
-        return address, port
+    if ipv4 := _IPV4_END.fullmatch(text):
+        return ipv4[1], ipv4[2]
     parts = text.split(".")
     dotted = _DOTTED_QUAD if len(parts) > _DOTTED_QUAD else 1
     return ".".join(parts[:dotted]), ".".join(parts[dotted:])

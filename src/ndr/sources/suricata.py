@@ -45,7 +45,9 @@ _TCP_FLAGS = ((0x01, "F"), (0x02, "S"), (0x04, "R"), (0x08, "P"), (0x10, "A"))
 
 def _event_types(head: str) -> set[str]:
     """The types of the events that stand in one line each."""
-    types = set()
+    types: set[str] = set()
+    if head.lstrip("\ufeff \t\r\n").startswith("["):
+        return types
     for line in head.splitlines():
         if line.lstrip("\ufeff \t").startswith("{") and '"timestamp"' in line:
             types.update(_EVENT.findall(line))
