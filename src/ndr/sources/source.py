@@ -1,14 +1,14 @@
 """What a source is: a way to recognise a format and to draft sessions from its lines.
 
-A draft is a table with one row per record (comment, header and blank lines are not records). Its columns are text, taken
-from the log as they stand there; :mod:`ndr.sources.convert` turns every draft into sessions with the same rules, so a
-format says *which* field means what and nothing else.
+A draft is a table with one row per record (comment, header and blank lines are not records). Its columns are text,
+taken from the log as they stand there; :mod:`ndr.sources.convert` turns every draft into sessions with the same rules,
+so a format says *which* field means what and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -56,18 +56,18 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time_zone: str = Field("UTC", description="zone of times that carry none")
+    time_zone: str = Field(default="UTC", description="zone of times that carry none")
     field_mapping: dict[str, str] = Field(
         default_factory=dict, description="name of a session column -> name of the field in the log"
     )
     bad_share_limit: float = Field(
-        0.2, ge=0, le=1, description="share of bad records beyond which a file is refused as a whole"
+        default=0.2, ge=0, le=1, description="share of bad records beyond which a file is refused as a whole"
     )
-    line_bytes_limit: int = Field(1 << 20, ge=1024, description="a longer line is quarantined unread")
+    line_bytes_limit: int = Field(default=1 << 20, ge=1024, description="a longer line is quarantined unread")
     expansion_limit: int = Field(
-        200, ge=1, description="uncompressed bytes per compressed byte before a file is refused"
+        default=200, ge=1, description="uncompressed bytes per compressed byte before a file is refused"
     )
-    earliest: str = Field("1970-01-01", description="a session that ends before is quarantined")
+    earliest: str = Field(default="1970-01-01", description="a session that ends before is quarantined")
 
 
 class Reader(Protocol):
@@ -85,7 +85,9 @@ class Source:
     recognises: Callable[[str], bool]
     """Whether the head of a file (its first 64 KiB, as text) holds session records of this format."""
     no_sessions: Callable[[str], str | None]
-    """What the head holds instead (``zeek dns log``) when it is of this family but holds no session records, else None."""
+    """What the head holds instead (``zeek dns log``) when it is of this family without session records, else None."""
     reader: Callable[[SourceSpec], Reader]
     doc: str
     """How every session column is filled, what stays null, and what becomes of interim, start and repeated records."""
+    no_sessions_by_name: Callable[[str], str | None] = field(default=lambda _name: None)
+    """What a file of this name holds instead where its content cannot tell (``open_conn.log`` in JSON), else None."""

@@ -1,0 +1,299 @@
+"""From any format's draft to sessions: one set of rules for times, addresses, ports, amounts and names.
+
+Numbers and times are cast column by column in DuckDB; addresses and names are looked at once per distinct value.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ndr.errors import SpecError, UnknownNameError, shown
+from ndr.sources.source import SourceSpec
+from ndr.tables.sessions import SESSION_FIELDS
+from ndr.time import EPOCH
+
+LATEST = datetime(2100, 1, 1)
+MAX_PORT = 65535
+
+_NUMBERS = ("source_port", "destination_port", "source_bytes", "destination_bytes", "source_packets",
+            "destination_packets", "repeat_cnt")  # fmt: skip
+_NAMES = ("application", "rule", "machine_name", "sensor")
+_PROTOCOLS = {
+    "0": "hopopt", "1": "icmp", "2": "igmp", "4": "ipip", "6": "tcp", "17": "udp", "27": "rdp", "33": "dccp",
+    "41": "ipv6", "46": "rsvp", "47": "gre", "50": "esp", "51": "ah", "58": "icmp", "88": "eigrp", "89": "ospf",
+    "94": "ipip", "97": "etherip", "103": "pim", "108": "ipcomp", "112": "vrrp", "115": "l2tp", "132": "sctp",
+    "136": "udplite", "icmp6": "icmp", "icmpv6": "icmp", "ipv6-icmp": "icmp", "icmp-v6": "icmp",
+}  # fmt: skip
+_PORTLESS = frozenset(_PROTOCOLS.values()) - {"tcp", "udp", "rdp", "dccp", "sctp", "udplite"} | {"arp", "rarp", "llc"}
+_IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$"
+_TRUTHS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
+_NOTHING = ("", "-")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a draft: ``read == sessions.num_rows + len(faults) + sum(filtered.values())``."""
+
+    sessions: pa.Table
+    faults: list[tuple[int, str]]
+    """line and reason of every record that cannot be a session"""
+    filtered: Counter[str]
+    mended: Counter[str]
+
+
+@functools.cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 2})
+
+
+def query(sql: str, **tables: pa.Table) -> pa.Table:
+    """The result of one query over Arrow tables, in their row order where the query keeps it; times are UTC."""
+    cursor = _duckdb().cursor()
+    try:
+        cursor.execute("SET TimeZone = 'UTC'")
+        for name, table in tables.items():
+            cursor.register(name, table)
+        return cursor.execute(sql).to_arrow_table()
+    finally:
+        cursor.close()
+
+
+def check_spec(spec: SourceSpec) -> None:
+    """Raises SpecError where ``time_zone`` or ``earliest`` means nothing."""
+    zones = query("SELECT name FROM pg_timezone_names()")["name"].to_pylist()
+    if spec.time_zone not in zones:
+        raise UnknownNameError("time zone", spec.time_zone, zones)
+    _earliest(spec.earliest)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def canonical_ip(text: str) -> str | None:
+    """The address in canonical text form (IPv4-mapped IPv6 as IPv4, without a zone), None where it is none."""
+    try:
+        address = ipaddress.ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def clean_name(text: str) -> str | None:
+    """A name as the log gives it, without outer blanks and with control characters written out; None if it is empty."""
+    text = text.strip()
+    return None if text in _NOTHING else shown(text, len(text))
+
+
+def convert(draft: pa.Table, spec: SourceSpec) -> Converted:
+    """Sessions out of a draft, in its order."""
+    draft = draft.combine_chunks()
+    filtered = Counter(_present(draft, "filtered").drop_null().to_pylist())
+    draft = draft.filter(pc.is_null(_present(draft, "filtered"))) if filtered else draft
+    cast = _cast(draft, spec)
+    ends = {name: _addresses(_present(draft, name)) for name in ("source_ip", "destination_ip")}
+    start, end, mends = _times(cast)
+    reasons = _reasons(_present(draft, "fault"), start, end, ends.values(), _earliest(spec.earliest))
+    faults: list[tuple[int, str]] = []
+    if reasons.null_count < len(reasons):
+        good, bad = pc.is_null(reasons), pc.is_valid(reasons)
+        faults = list(zip(draft["line"].filter(bad).to_pylist(), reasons.filter(bad).to_pylist(), strict=True))
+        draft, cast = draft.filter(good), cast.filter(good)
+        ends = {name: column.filter(good) for name, column in ends.items()}
+        start, end = start.filter(good), end.filter(good)
+        mends = {kind: where.filter(good) for kind, where in mends.items()}
+    mended = Counter({kind: pc.sum(where).as_py() or 0 for kind, where in mends.items()})
+    columns = {"event_start": start.cast(pa.timestamp("us")), "event_end": end.cast(pa.timestamp("us")), **ends}
+    columns |= _names(draft) | {"established": _mapped(_present(draft, "established"), _truth, pa.bool_())}
+    columns |= _amounts(draft, cast, mended) | _ports(draft, cast, columns["network_transport"], mended)
+    sessions = pa.table([columns[name] for name in SESSION_FIELDS.names], names=SESSION_FIELDS.names)
+    return Converted(sessions.cast(SESSION_FIELDS), faults, filtered, +mended)
+
+
+def _present(draft: pa.Table, name: str) -> pa.Array:
+    """The column as one array; all null where the format has none."""
+    if name not in draft.column_names:
+        return pa.nulls(len(draft), pa.string())
+    column = draft[name].cast(pa.string())
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _earliest(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        raise SpecError(f"earliest is {shown(text)!r}; write a UTC date like 2020-01-31.") from None
+
+
+def _micros(moment: datetime) -> int:
+    return int((moment - EPOCH).total_seconds()) * 1_000_000
+
+
+# ------------------------------------------------------------------------------------------------ times and numbers
+
+
+def _time_sql(name: str, zone: str) -> str:
+    """Microseconds since 1970 UTC out of text: ISO with or without a zone, or an epoch in s, ms, us or ns.
+
+    DuckDB's cast to TIMESTAMP ignores an offset, so times with one take the slower cast to TIMESTAMPTZ.
+    """
+    zoned = f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ))"
+    naive = f"epoch_us(TRY_CAST({name} AS TIMESTAMP))"
+    local = naive if zone == "UTC" else f"epoch_us(timezone('{zone}', TRY_CAST({name} AS TIMESTAMP)))"
+    seconds = f"TRY_CAST({name} AS DECIMAL(28, 6))"
+    wide = f"TRY_CAST({name} AS DECIMAL(38, 9))"
+    return f"""CASE
+      WHEN {name} IS NULL THEN NULL
+      WHEN substr({name}, 5, 1) IN ('-', '/') AND contains({name}, ':') THEN CASE
+        WHEN suffix({name}, 'Z') THEN {naive}
+        WHEN regexp_matches({name}, ':[0-9.:]+ ?[-+A-Za-z]') THEN {zoned}
+        ELSE {local} END
+      WHEN abs({seconds}) < 1e11 THEN TRY_CAST({seconds} * 1000000 AS BIGINT)
+      WHEN abs({wide}) < 1e14 THEN TRY_CAST({wide} * 1000 AS BIGINT)
+      WHEN abs({wide}) < 1e17 THEN TRY_CAST({wide} AS BIGINT)
+      WHEN abs({wide}) < 1e20 THEN TRY_CAST({wide} / 1000 AS BIGINT)
+      END"""
+
+
+def _cast(draft: pa.Table, spec: SourceSpec) -> pa.Table:
+    """Every column of numbers or times as int64 (times and lengths in microseconds), null where the text is none."""
+    parts = {
+        "event_start": _time_sql("event_start", spec.time_zone),
+        "event_end": _time_sql("event_end", spec.time_zone),
+        "duration": "TRY_CAST(TRY_CAST(duration AS DECIMAL(28, 6)) * 1000000 AS BIGINT)",
+        **{name: f"TRY_CAST({name} AS BIGINT)" for name in _NUMBERS},
+    }
+    sql = ", ".join(
+        f"{part if name in draft.column_names else 'NULL::BIGINT'} AS {name}" for name, part in parts.items()
+    )
+    wanted = [name for name in parts if name in draft.column_names]
+    if not wanted:
+        return pa.table({name: pa.nulls(len(draft), pa.int64()) for name in parts})
+    return query(f"SELECT {sql} FROM draft", draft=draft.select(wanted)).combine_chunks()  # noqa: S608 - our own names
+
+
+def _times(cast: pa.Table) -> tuple[pa.Array, pa.Array, dict[str, pa.Array]]:
+    """Start and end; where one is missing, from the other and the duration. ``event_end``, the clock, is believed."""
+    start, end, length = (cast[name].combine_chunks() for name in ("event_start", "event_end", "duration"))
+    negative = pc.fill_null(pc.less(length, 0), fill_value=False)
+    length = pc.max_element_wise(length, 0, skip_nulls=False)
+    last = pc.coalesce(end, pc.add(start, length), start)
+    first = pc.coalesce(start, pc.subtract(end, length), end)
+    turned = pc.fill_null(pc.greater(first, last), fill_value=False)
+    first = pc.min_element_wise(first, last, skip_nulls=False)
+    return first, last, {"negative_duration": pc.or_(negative, turned)}
+
+
+def _reasons(
+    faults: pa.Array, start: pa.Array, end: pa.Array, addresses: Iterable[pa.Array], earliest: datetime
+) -> pa.Array:
+    """Why each record cannot be a session, null where it can; the format's own reason comes first."""
+    outside = pc.or_kleene(
+        pc.or_kleene(pc.less(end, _micros(earliest)), pc.greater_equal(end, _micros(LATEST))), pc.less(start, 0)
+    )
+    checks = [
+        (pc.is_null(end), "no_time"),
+        (outside, "time_out_of_range"),
+        *((pc.is_null(column), "bad_ip") for column in addresses),
+    ]
+    reasons = faults
+    for wrong, reason in checks:
+        if pc.any(wrong).as_py():
+            reasons = pc.coalesce(reasons, pc.if_else(wrong, reason, None).cast(pa.string()))
+    return reasons
+
+
+def _amounts(draft: pa.Table, cast: pa.Table, mended: Counter[str]) -> dict[str, pa.Array]:
+    """Bytes, packets and the repeat count: null where unknown, negative or not a 64-bit number."""
+    columns = {}
+    for name in ("source_bytes", "destination_bytes", "source_packets", "destination_packets", "repeat_cnt"):
+        kind = name.rpartition("_")[2] if name != "repeat_cnt" else "repeat_cnt"
+        number = cast[name].combine_chunks()
+        top = 2**31 - 1 if name == "repeat_cnt" else None
+        _count_lost(_present(draft, name), number, kind, mended)
+        wrong = pc.less(number, 1 if name == "repeat_cnt" else 0)
+        mended[f"negative_{kind}" if name != "repeat_cnt" else "bad_repeat_cnt"] += pc.sum(wrong).as_py() or 0
+        if top:
+            wrong = pc.or_(wrong, pc.greater(number, top))
+        columns[name] = pc.if_else(pc.fill_null(wrong, fill_value=False), None, number)
+    return columns
+
+
+def _count_lost(text: pa.Array, number: pa.Array, kind: str, mended: Counter[str]) -> None:
+    """Counts texts that are there but did not become a number."""
+    if text.null_count == number.null_count:
+        return
+    for value in text.filter(pc.and_(pc.is_null(number), pc.is_valid(text))).to_pylist():
+        if value.strip() not in _NOTHING:
+            mended[f"{kind}_overflow" if value.strip().lstrip("+-").isdigit() else f"bad_{kind}"] += 1
+
+
+def _ports(draft: pa.Table, cast: pa.Table, transport: pa.Array, mended: Counter[str]) -> dict[str, pa.Array]:
+    """Ports: null where the protocol has none, where it is not known to have any and the port is 0, or out of range."""
+    portless = pc.is_in(transport, value_set=pa.array(sorted(_PORTLESS)))
+    ported = pc.is_in(transport, value_set=pa.array(["tcp", "udp", "sctp", "dccp", "udplite"]))
+    columns = {}
+    for name in ("source_port", "destination_port"):
+        number = pc.if_else(portless, None, cast[name].combine_chunks())
+        text = pc.if_else(portless, None, _present(draft, name))
+        outside = pc.fill_null(pc.or_(pc.less(number, 0), pc.greater(number, MAX_PORT)), fill_value=False)
+        mended["port_out_of_range"] += pc.sum(outside).as_py() or 0
+        _count_lost(text, number, "port", mended)
+        none = pc.fill_null(pc.and_(pc.equal(number, 0), pc.invert(ported)), fill_value=False)
+        columns[name] = pc.if_else(pc.or_(outside, none), None, number)
+    return columns
+
+
+# ------------------------------------------------------------------------------------------------ per distinct value
+
+
+def _mapped(column: pa.Array, change: Callable[[str], object], kind: pa.DataType | None = None) -> pa.Array:
+    """``change`` of every value, called once per distinct value."""
+    coded = column.dictionary_encode()
+    changed = pa.array([change(value) for value in coded.dictionary.to_pylist()], kind or pa.string())
+    return changed.take(coded.indices)
+
+
+def _addresses(column: pa.Array) -> pa.Array:
+    coded = column.dictionary_encode()
+    plain = pc.match_substring_regex(coded.dictionary, _IPV4)
+    if pc.all(plain).as_py():
+        return column
+    values = zip(coded.dictionary.to_pylist(), plain.to_pylist(), strict=True)
+    changed = pa.array([text if same else canonical_ip(text) for text, same in values], pa.string())
+    return changed.take(coded.indices)
+
+
+def _names(draft: pa.Table) -> dict[str, pa.Array]:
+    changes: dict[str, Callable[[str], object]] = {
+        "network_transport": _transport, "event_action": _lower, "event_reason": _lower, "event_name": _upper,
+        **dict.fromkeys(_NAMES, clean_name),
+    }  # fmt: skip
+    columns = {name: _mapped(_present(draft, name), change) for name, change in changes.items()}
+    missing = {"network_transport": "unknown", "event_action": "unknown", "event_name": "TRAFFIC"}
+    return columns | {name: pc.fill_null(columns[name], fill_value=value) for name, value in missing.items()}
+
+
+def _lower(text: str) -> str | None:
+    name = clean_name(text)
+    return name and name.lower()
+
+
+def _upper(text: str) -> str | None:
+    name = clean_name(text)
+    return name and name.upper()
+
+
+def _transport(text: str) -> str | None:
+    name = _lower(text)
+    return name and _PROTOCOLS.get(name, name)
+
+
+def _truth(text: str) -> bool | None:
+    return _TRUTHS.get(text.strip().lower())

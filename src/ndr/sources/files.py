@@ -1,0 +1,271 @@
+"""Import of one file: known or new content, its format, its sessions, and what became of every record."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ndr.errors import UsageError, near_miss, shown
+from ndr.sources.convert import check_spec, convert
+from ndr.sources.formats import recognised, source_named
+from ndr.sources.outputs import Outputs, Part, Tally
+from ndr.sources.reading import (
+    HEAD_BYTES,
+    Block,
+    BrokenContentError,
+    Content,
+    Fault,
+    UnreadableFileError,
+    ahead,
+    blocks,
+    prefixes,
+)
+from ndr.sources.source import Reader, Source, SourceSpec
+from ndr.tables.sessions import SESSION_FIELDS
+
+SNIFFED_BYTES = 64 << 10
+HEADER_LINES = 100
+
+Outcome = Literal["imported", "known", "skipped", "refused"]
+Known = Callable[[bytes], Mapping[int, str]]
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of one file; ``read == sessions + sum(quarantined) + sum(filtered)`` always holds.
+
+    ``imported``: its sessions (from ``from_line`` on, where earlier content was imported before) are written.
+    ``known``: exactly this content was imported before. ``skipped``: it holds no session records, ``reason`` says what
+    instead. ``refused``: broken as a whole, ``reason`` says how. Only an imported file leaves files behind.
+    ``replaces`` are hashes of contents imported before that ended within a record: this file begins with them, and what
+    was imported of them after ``from_line`` is read again here, so their rows have to go.
+    """
+
+    path: Path
+    outcome: Outcome
+    source: str | None = None
+    reason: str | None = None
+    content_bytes: int = 0
+    content_sha256: str = ""
+    head_sha256: str = ""
+    from_byte: int = 0
+    from_line: int = 1
+    ends_with_newline: bool = True
+    replaces: tuple[str, ...] = ()
+    read: int = 0
+    sessions: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    filtered: dict[str, int] = field(default_factory=dict)
+    mended: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.read != self.sessions + sum(self.quarantined.values()) + sum(self.filtered.values()):
+            raise AssertionError(f"records were lost or doubled in {self.path}: {self}")
+
+
+def list_files(paths: Sequence[str]) -> list[Path]:
+    """The files that paths, folders (with everything below) and globs name: sorted, each once, hidden ones left out.
+
+    Raises:
+        UsageError: a path that does not exist, or a glob that matches nothing.
+    """
+    found: dict[Path, None] = {}
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = (each for each in sorted(path.rglob("*")) if not each.is_dir())
+            visible = (each for each in inside if not any(p.startswith(".") for p in each.relative_to(path).parts))
+            found.update(dict.fromkeys(visible))
+        elif path.exists() or path.is_symlink():
+            found[path] = None
+        elif matches := sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+            found.update(dict.fromkeys(each for each in list_files(matches)))
+        else:
+            siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise UsageError(f"there is no file or folder {shown(text)!r}.{near_miss(path.name, siblings)}")
+    return list(found)
+
+
+def remembered(imported: Iterable[tuple[int, str, str]]) -> Known:
+    """The ``known`` of :func:`read_file` out of (content_bytes, content_sha256, head_sha256) of imported contents."""
+    by_head: dict[str, dict[int, str]] = {}
+    for length, content, head in imported:
+        by_head.setdefault(head, {})[length] = content
+    lengths = sorted({min(HEAD_BYTES, length) for contents in by_head.values() for length in contents})
+
+    def known(head: bytes) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for length in lengths:
+            if 0 < length <= len(head):
+                contents = by_head.get(hashlib.sha256(head[:length]).hexdigest(), {})
+                found |= {n: sha for n, sha in contents.items() if min(HEAD_BYTES, n) == length}
+        return found
+
+    return known
+
+
+def read_file(
+    path: Path,
+    *,
+    source: str | None,
+    specs: Mapping[str, SourceSpec],
+    sessions_to: Path,
+    quarantine_to: Path,
+    known: Known,
+) -> FileReport:
+    """Imports one file and says what became of it; a broken file is reported, never raised.
+
+    ``known`` gives, for the first 256 bytes of a content, length and SHA-256 of the contents imported before that begin
+    with them. Sessions go to ``sessions_to`` in the order of their lines, the same bytes whenever the file is read
+    again; records that cannot be sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
+
+    Raises:
+        SpecError: an unknown ``source``, or a spec that means nothing.
+        AdapterError: the outputs cannot be written.
+    """
+    for spec in specs.values():
+        check_spec(spec)
+    task = _Task(path, source_named(source) if source else None, specs, sessions_to, quarantine_to, known)
+    done = False
+    try:
+        report = _read(task)
+        done = report.outcome == "imported"
+    except (UnreadableFileError, BrokenContentError) as error:
+        report = FileReport(path, "refused", source, str(error))
+    finally:
+        if not done:
+            sessions_to.unlink(missing_ok=True)
+            quarantine_to.unlink(missing_ok=True)
+    return report
+
+
+@dataclass(frozen=True)
+class _Task:
+    path: Path
+    source: Source | None
+    specs: Mapping[str, SourceSpec]
+    sessions_to: Path
+    quarantine_to: Path
+    known: Known
+
+    def content(self) -> Content:
+        limits = [spec.expansion_limit for spec in self.specs.values()]
+        return Content(self.path, max(limits, default=SourceSpec().expansion_limit))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where to begin in content whose beginning may have been imported before."""
+
+    byte: int = 0
+    line: int = 1
+    replaces: tuple[str, ...] = ()
+
+
+def _read(task: _Task) -> FileReport:
+    content = task.content()
+    chunks = content.chunks()
+    first = next(chunks, b"")
+    about = FileReport(task.path, "skipped", head_sha256=_sha256(content.head))
+    if not first.strip():
+        return replace(about, reason="empty")
+    head = first[:SNIFFED_BYTES].decode(errors="replace")
+    source, reason = recognised(task.path.name, head, task.source, task.specs)
+    if source is None:
+        return replace(about, reason=reason)
+    about = replace(about, source=source.name)
+    start, whole = _start(task, content)
+    if whole:
+        return replace(
+            about, outcome="known", content_bytes=whole.size, content_sha256=whole.sha256(), reason="imported before"
+        )
+    try:
+        return _import(task, source, content, itertools.chain([first], chunks), start)
+    except BrokenContentError as error:
+        return replace(about, outcome="refused", reason=str(error))
+
+
+def _start(task: _Task, content: Content) -> tuple[_Start, Content | None]:
+    """Where the content goes on after what was imported before; the whole content when all of it was.
+
+    Content that ended within a line ended within a record: it is not split there but read again from the last end of a
+    line that was imported.
+    """
+    before = {length: sha for length, sha in task.known(content.head).items() if length > 0}
+    if not before:
+        return _Start(), None
+    whole = task.content()
+    same = {length: prefix for length, prefix in prefixes(whole, before).items() if prefix.sha256 == before[length]}
+    if whole.size in same:
+        return _Start(), whole
+    ends = {length: prefix.lines for length, prefix in same.items() if prefix.lines is not None}
+    byte = max(ends, default=0) if not content.encoding else 0
+    again = tuple(before[length] for length in sorted(same) if length > byte)
+    return _Start(byte, ends[byte] + 1 if byte else 1, again), None
+
+
+def _import(task: _Task, source: Source, content: Content, chunks: Iterator[bytes], start: _Start) -> FileReport:
+    spec = task.specs.get(source.name, SourceSpec())
+    content.expansion_limit = spec.expansion_limit
+    numbered = ahead(blocks(chunks, spec.line_bytes_limit))
+    tally = Tally()
+    with Outputs(task.path, task.sessions_to, task.quarantine_to) as outputs:
+        for part in ahead(_parts(source.reader(spec), numbered, spec, start.line)):
+            tally.add(part)
+            outputs.write(part)
+    unfinished = None if content.last == b"\n" else content.lines + 1
+    tally.check(spec.bad_share_limit, unfinished)
+    return FileReport(
+        task.path, "imported", source.name, None, content.size, content.sha256(), _sha256(content.head),
+        start.byte, start.line, content.last == b"\n", start.replaces, tally.read, tally.sessions,
+        dict(tally.quarantined), dict(tally.filtered), dict(tally.mended),
+    )  # fmt: skip
+
+
+def _parts(reader: Reader, numbered: Iterator[Block], spec: SourceSpec, first: int) -> Iterator[Part]:
+    """Each block converted. What lies before line ``first`` only tells the reader of headers."""
+    for block in numbered:
+        lines = block.lines
+        old = pc.less(lines["line"], first)
+        if first > 1 and pc.any(old).as_py():
+            reader(lines.filter(pc.and_(old, _perhaps_header(lines))))
+            lines = lines.filter(pc.invert(old))
+        faults = [fault for fault in block.faults if fault.line >= first]
+        if not len(lines):
+            yield Part(SESSION_FIELDS.empty_table(), faults, Counter(), Counter(), len(faults))
+            continue
+        draft = reader(lines)
+        done = convert(draft, spec)
+        faults += _with_text(done.faults, lines)
+        yield Part(
+            done.sessions,
+            sorted(faults, key=lambda each: each.line),
+            done.filtered,
+            done.mended,
+            len(draft) + len(block.faults),
+        )
+
+
+def _perhaps_header(lines: pa.Table) -> pa.Array:
+    """Comment lines anywhere and the first lines of a file: all that can name columns."""
+    return pc.or_(pc.less(lines["line"], HEADER_LINES), pc.starts_with(lines["text"], "#"))
+
+
+def _with_text(faults: list[tuple[int, str]], lines: pa.Table) -> list[Fault]:
+    places = np.searchsorted(lines["line"].to_numpy(), [line for line, _ in faults])
+    texts = lines["text"].take(pa.array(places)).to_pylist()
+    return [Fault(line, reason, text) for (line, reason), text in zip(faults, texts, strict=True)]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
