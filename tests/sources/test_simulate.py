@@ -12,17 +12,21 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from ndr.errors import AdapterError, UsageError
+from ndr.sources.convert import convert
+from ndr.sources.formats import recognised
 from ndr.sources.simulate import Simulated, SimulationSpec, _ended, simulate
 from ndr.sources.simulation.attacks import ATTACKS, play_all
 from ndr.sources.simulation.flows import iso_ms
 from ndr.sources.simulation.habits import Life
 from ndr.sources.simulation.network import INTERNAL_NETWORKS, network, scattered
 from ndr.sources.simulation.writing import DailyLog, PaloAlto
+from ndr.sources.source import SourceSpec
 from ndr.time import EPOCH
 
 SMALL_ZONE = ZoneInfo("Europe/Berlin")
@@ -130,6 +134,23 @@ def test_the_counts_are_those_of_the_files(small, rows, sessions):
 
 def test_both_formats_hold_the_same_sessions(small, sessions):
     assert Counter(map(as_seen_by_zeek, zeek(small))) == Counter(map(as_seen_by_firewall, sessions))
+
+
+def test_the_sources_read_every_line(small):
+    read = Counter()
+    for path in small.files:
+        body = text(path)
+        source, _ = recognised(path.name, body[:65536], None, {})
+        assert source.name == path.parent.name
+        lines = body.splitlines()
+        draft = source.reader(SourceSpec())(pa.table({"line": range(1, len(lines) + 1), "text": lines}))
+        converted = convert(draft, SourceSpec())
+        assert (converted.faults, +converted.filtered, converted.mended) == ([], Counter(), Counter())
+        read[source.name] += converted.sessions.num_rows
+        established = Counter(converted.sessions["established"].to_pylist())
+        assert established[True] > 0.8 * converted.sessions.num_rows
+        assert established[None] < 0.05 * converted.sessions.num_rows
+    assert read == {"palo_alto": small.sessions + small.threats, "zeek": small.sessions}
 
 
 def as_seen_by_zeek(row):

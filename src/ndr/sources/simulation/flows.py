@@ -72,7 +72,7 @@ OUTCOMES: Final = {
     "refused": Outcome("allow", "tcp-rst-from-server", "REJ", "Sr", answered=False),
     "denied": Outcome("deny", "policy-deny", "S0", "S", answered=False),
     "dropped": Outcome("drop", "policy-deny", "S0", "S", answered=False),
-    "reset-both": Outcome("reset-both", "policy-deny", "REJ", "Sr", answered=False),
+    "reset-both": Outcome("reset-both", "policy-deny", "RSTOS0", "SR", answered=False),
     "replied": Outcome("allow", "aged-out", "SF", "Dd"),
     "no-reply": Outcome("allow", "aged-out", "S0", "D", answered=False),
     "datagram-denied": Outcome("deny", "policy-deny", "S0", "D", answered=False),
@@ -84,6 +84,7 @@ _NUMBER: Final = {name: number for number, name in enumerate(OUTCOMES)}
 _ANSWERED: Final = np.array([outcome.answered for outcome in OUTCOMES.values()])
 BLOCKED: Final = np.array([outcome.action != "allow" for outcome in OUTCOMES.values()])
 _REJECTED: Final = np.array([outcome.state == "REJ" for outcome in OUTCOMES.values()])
+_CUT: Final = np.array([outcome.state == "RSTOS0" for outcome in OUTCOMES.values()])
 _RETRIED: Final = np.array([name in ("unanswered", "no-reply") for name in OUTCOMES])
 
 CHANCES: Final[dict[str, dict[str, float]]] = {
@@ -200,9 +201,9 @@ def _address(
 def _fill(flows: Array, rng: np.random.Generator, payload_out: Array, payload_in: Array, length: Array) -> None:
     """Bytes, packets and end that fit the outcome: nothing is carried where nobody answered."""
     transport, outcome = flows["transport"], flows["outcome"]
-    answered, rejected = _ANSWERED[outcome], _REJECTED[outcome]
+    answered, rejected, cut = _ANSWERED[outcome], _REJECTED[outcome], _CUT[outcome]
     tcp = transport == 0
-    tries = np.where(_RETRIED[outcome], rng.integers(1, 4, len(flows)), 1)
+    tries = np.where(_RETRIED[outcome], rng.integers(1, 4, len(flows)), np.where(cut, 2, 1))
     payload_failed = np.where(tcp, 0, payload_out.clip(max=512) * tries)
     payload_out = np.where(answered, payload_out, payload_failed)
     payload_in = np.where(answered, payload_in, 0)
@@ -214,5 +215,5 @@ def _fill(flows: Array, rng: np.random.Generator, payload_out: Array, payload_in
     flows["sent"] = payload_out + header * flows["packets_out"]
     flows["received"] = payload_in + header * flows["packets_in"]
     waited = np.array([0, 0, 1_000, 3_000])[tries]
-    failed = np.where(rejected, 1 + length % 40, waited)
+    failed = np.where(rejected | cut, 1 + length % 40, waited)
     flows["end"] = flows["start"] + np.where(answered, length.clip(min=1), failed)
