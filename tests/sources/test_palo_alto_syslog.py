@@ -131,6 +131,22 @@ def test_a_denied_session_without_an_answer_is_not_established():
 
 
 @pytest.mark.parametrize(
+    ("received", "reason", "established"),
+    [
+        ("3500,20,2026/03/01 10:00:00,30,any,0,9,0x0,A,B,0,12,8", "aged-out", "true"),
+        ("0,20,2026/03/01 10:00:00,30,any,0,9,0x0,A,B,0,12,0", "aged-out", "false"),
+        ("60,2,2026/03/01 10:00:00,0,any,0,9,0x0,A,B,0,1,1", "tcp-rst-from-server", "false"),
+        ("600,9,2026/03/01 10:00:00,0,any,0,9,0x0,A,B,0,4,5", "tcp-rst-from-server", "true"),
+        ("0,20,2026/03/01 10:00:00,30,any,0,9,0x0,A,B,0,12,0", "tcp-fin", "true"),
+        (",20,2026/03/01 10:00:00,30,any,0,9,0x0,A,B,0,,", "unknown", None),
+    ],
+)
+def test_established_is_what_was_received_and_no_mere_refusal(received, reason, established):
+    (row,) = drafted(line("TRAFFIC", f",5000,1500,{received},{reason}"))
+    assert row.get("established") == established
+
+
+@pytest.mark.parametrize(
     ("start", "elapsed", "expected"),
     [
         ("2026/03/01 10:00:00", "", {"event_start": "2026/03/01 10:00:00", "event_end": "2026/03/01 10:00:30"}),

@@ -78,7 +78,7 @@ def test_an_alert_is_a_threat_at_one_moment():
         ("new", 0, "false"),
         ("new", 1, "true"),
         ("established", 0, "true"),
-        ("closed", 0, "true"),
+        ("closed", 0, "false"),
         ("bypassed", 0, None),
         ("bypassed", 3, "true"),
         ("new", None, None),
@@ -87,6 +87,12 @@ def test_an_alert_is_a_threat_at_one_moment():
 def test_established_comes_from_state_and_replies(state, replies, established):
     (row,) = drafted(event(flow={"state": state, "pkts_toclient": replies}))
     assert row.get("established") == established
+
+
+@pytest.mark.parametrize(("flags", "established"), [("14", "false"), ("16", "true"), ("12", "true"), ("00", "true")])
+def test_a_reset_as_the_only_answer_is_a_refusal(flags, established):
+    (row,) = drafted(event(tcp={"tcp_flags_ts": "02", "tcp_flags_tc": flags}))
+    assert row["established"] == established
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def test_golden_sessions_of_the_sample():
         "event_action": "allow",
         "event_reason": "tcp-rst-from-server",
         "event_name": "TRAFFIC",
-        "established": "true",
+        "established": "false",
         "sensor": "stratosphere.org",
     }
     assert rows[186] == refused | {

@@ -6,7 +6,17 @@ import re
 
 import pyarrow as pa
 
-from ndr.sources.delimited import Row, answered, closing_reason, count, draft, first_of, mapped_fields, split_fields
+from ndr.sources.delimited import (
+    Row,
+    answered,
+    closing_reason,
+    count,
+    draft,
+    first_of,
+    mapped_fields,
+    refused,
+    split_fields,
+)
 from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
@@ -22,9 +32,9 @@ since nothing tells them apart; packets likewise. event_action is allow: the sen
 event_reason: from the flags of both sides (State such as FSPA_FSRPA) tcp-fin, tcp-rst-from-client or
 tcp-rst-from-server; FIN is tcp-fin, TIM aged-out, RST rst, because the side is not told; else null. established:
 any byte or packet from the destination, or, where those are not known, flags on both sides or State CON, EST, ACC,
-FIN, CLO or ECR, or Dir <->; false where it sent nothing, or for one-sided flags, REQ, INT or ECO; else null. sensor
-is SrcId; application, rule, machine_name and repeat_cnt are null. Label is not read; field_mapping reaches it and
-every other column.
+FIN, CLO or ECR, or Dir <->; false where it sent nothing or refused (S_RA), or for one-sided flags, REQ, INT or ECO;
+null for an answered RST, which may be a refusal, and otherwise. sensor is SrcId; application, rule, machine_name
+and repeat_cnt are null. Label is not read; field_mapping reaches it and every other column.
 
 A long flow is reported once per status interval of the sensor; those records are not joined. Rows of other than IP
 (arp, llc, man, ... or MAC addresses) are filtered as non_ip.
@@ -74,8 +84,12 @@ def _sides(fields: dict[str, str], what: str) -> tuple[str | None, str | None]:
 def _established(
     replies: tuple[str | None, ...], flags: tuple[str, str] | None, state: str, direction: str
 ) -> str | None:
-    """Whether the destination answered: by what it sent, else by the state."""
+    """Whether the destination answered, and not only to refuse: by what it sent, else by the state."""
+    if flags and refused(*flags):
+        return "false"
     told = answered(*replies)
+    if told == "true" and state == "RST":
+        return None
     if told:
         return told
     if flags:

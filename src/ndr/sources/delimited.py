@@ -85,6 +85,11 @@ def answered(*replies: str | None) -> str | None:
     return ("true" if any(known) else "false") if known else None
 
 
+def refused(source_flags: str, destination_flags: str) -> bool:
+    """Whether the destination answered SYN with a reset and nothing else, which is an answer but no establishment."""
+    return "S" in source_flags and "R" in destination_flags and "S" not in destination_flags
+
+
 def closing_reason(source_flags: str, destination_flags: str) -> str | None:
     """Why a TCP session ended, from the flags (``FSRPA``) each side sent; None when they do not say.
 

@@ -10,6 +10,7 @@ from ndr.sources.delimited import (
     HEAD_CHARACTERS,
     Row,
     answered,
+    count,
     draft,
     first_of,
     mapped_fields,
@@ -32,8 +33,8 @@ in 6.1, 54 in 7.x, 61 in 8.0, 65 in 8.1, 67 in 9.0, 75 in 9.1, over 100 from 10.
 TRAFFIC: event_start is the start time; event_end the start time plus elapsed, or the generated (else receive) time
 where either is missing. source_bytes and source_packets are sent, destination_bytes and destination_packets
 received, null in versions without them. event_action is the action (allow, deny, drop, reset-client, ...),
-event_reason the session end reason (n/a and unknown are null). established: the reason is tcp-fin or
-tcp-rst-from-server, or anything was received; false when nothing was; null when neither is told.
+event_reason the session end reason (n/a and unknown are null). established: the reason is tcp-fin, or anything was
+received; false when nothing was, or when a reset by the server was its only packet; null when neither is told.
 
 THREAT: event_name THREAT, event_start = event_end = generated time, no bytes, packets or reason; established null.
 The two ends are as the device wrote them, also for server-to-client threats, which it may log with the server as
@@ -83,7 +84,6 @@ _RECORD = re.compile(
 )
 _CEF = re.compile(r"\bCEF:\d+\|Palo Alto Networks\|(?P<product>[^|]*)\|[^|]*\|[^|]*\|(?P<type>[^|]*)\|")
 _UNSAID = frozenset({"", "n/a", "unknown"})
-_ANSWERED_REASONS = ("tcp-fin", "tcp-rst-from-server")
 
 
 def _log_types(head: str) -> set[str]:
@@ -105,12 +105,19 @@ def _no_sessions(head: str) -> str | None:
     return None
 
 
+def _established(fields: dict[str, str], reason: str) -> str | None:
+    """By what was received; a reset by the server that is its only packet refused the session."""
+    if reason == "tcp-rst-from-server":
+        received = count(fields.get("pkts_received"))
+        return None if received is None else "true" if received > 1 else "false"
+    return "true" if reason == "tcp-fin" else answered(fields.get("bytes_received"), fields.get("pkts_received"))
+
+
 def _traffic(fields: dict[str, str]) -> Row:
     """What only a TRAFFIC line says."""
     reported = first_of(fields, "generated_time", "receive_time")
     start, elapsed = fields["start_time"], fields["elapsed"]
     reason = fields.get("session_end_reason", "").strip().lower()
-    replied = answered(fields.get("bytes_received"), fields.get("pkts_received"))
     return {
         "event_start": start or (None if elapsed else reported),
         "event_end": None if start and elapsed else reported,
@@ -120,7 +127,7 @@ def _traffic(fields: dict[str, str]) -> Row:
         "source_packets": fields.get("pkts_sent"),
         "destination_packets": fields.get("pkts_received"),
         "event_reason": None if reason in _UNSAID else reason,
-        "established": "true" if reason.startswith(_ANSWERED_REASONS) else replied,
+        "established": _established(fields, reason),
         "machine_name": fields.get("src_hostname"),
     }
 

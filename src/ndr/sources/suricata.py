@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ndr.sources.delimited import HEAD_CHARACTERS, Row, answered, closing_reason, draft, mapped_fields
+from ndr.sources.delimited import HEAD_CHARACTERS, Row, answered, closing_reason, draft, mapped_fields, refused
 from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
@@ -19,7 +19,8 @@ source's, toclient the destination's; network_transport is proto, application ap
 null). event_action is verdict.action, else flow.action, else allow: the sensor saw the traffic pass. event_reason:
 from the TCP flags of both sides tcp-fin, tcp-rst-from-client or tcp-rst-from-server; timeout is aged-out; else
 Suricata's own word (shutdown and forced mean that Suricata stopped watching). established: any packet to the
-client, or state established or closed; false for state new without a packet to the client; null for other states.
+client, or state established; false for a TCP reset as the only answer to SYN, and for states new and closed without
+a packet to the client; else null.
 
 alert events are THREAT rows at their timestamp: event_action is alert, or block where alert.action says blocked;
 rule is the signature; no bytes, packets, reason; established null. The ends of an alert are those of the packet
@@ -103,14 +104,19 @@ def _flags(text: object) -> str:
     return "".join(letter for bit, letter in _TCP_FLAGS if bits & bit)
 
 
+def _established(flow: dict[str, Any]) -> str | None:
+    """By packets to the client, else by the state."""
+    replied, state = answered(_text(flow.get("pkts_toclient"))), flow.get("state")
+    if replied == "true" or state == "established":
+        return "true"
+    return replied if state in {"new", "closed"} else None
+
+
 def _flow(event: dict[str, Any]) -> Row:
     """What only a flow event says."""
     flow, tcp = _part(event, "flow"), _part(event, "tcp")
-    state = _text(flow.get("state")) or ""
+    flags = (_flags(tcp.get("tcp_flags_ts")), _flags(tcp.get("tcp_flags_tc")))
     reason = (_text(flow.get("reason")) or "").lower()
-    replied = answered(_text(flow.get("pkts_toclient")))
-    if replied != "true":
-        replied = "true" if state in {"established", "closed"} else replied if state == "new" else None
     return {
         "event_name": "TRAFFIC",
         "event_start": _text(flow.get("start")),
@@ -120,9 +126,8 @@ def _flow(event: dict[str, Any]) -> Row:
         "source_packets": _text(flow.get("pkts_toserver")),
         "destination_packets": _text(flow.get("pkts_toclient")),
         "event_action": (_at(event, "verdict.action") or _text(flow.get("action")) or "allow").lower(),
-        "event_reason": closing_reason(_flags(tcp.get("tcp_flags_ts")), _flags(tcp.get("tcp_flags_tc")))
-        or ("aged-out" if reason == "timeout" else reason),
-        "established": replied,
+        "event_reason": closing_reason(*flags) or ("aged-out" if reason == "timeout" else reason),
+        "established": "false" if refused(*flags) else _established(flow),
     }
 
 
