@@ -21,23 +21,28 @@ from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
 Argus flows as ra prints them with -c, also called binetflow. The header line rules the columns, separated by commas
-or tabs; more columns, and captured user data with quotes, are passed over.
+or tabs; further columns, and captured user data with quotes, are passed over.
 
-event_start is StartTime; event_end LastTime, else StartTime plus Dur. Relative times of 1970 are taken as they
-stand. Source and destination are SrcAddr and DstAddr; where Dir points left (<-, <?, <|, <o) the destination opened
-the flow, and the two sides change places with their ports, bytes, packets and flags. Where Dir tells no direction
-(<->, <?>) they stay. Ports in hexadecimal are read; ports by service name are not (print with ra -n).
-destination_bytes is DstBytes, else TotBytes - SrcBytes; all byte columns but TotBytes missing leave both null,
-since nothing tells them apart; packets likewise. event_action is allow: the sensor saw the traffic pass.
-event_reason: from the flags of both sides (State such as FSPA_FSRPA) tcp-fin, tcp-rst-from-client or
-tcp-rst-from-server; FIN is tcp-fin, TIM aged-out, RST rst, because the side is not told; else null. established:
-any byte or packet from the destination, or, where those are not known, flags on both sides or State CON, EST, ACC,
-FIN, CLO or ECR, or Dir <->; false where it sent nothing or refused (S_RA), or for one-sided flags, REQ, INT or ECO;
-null for an answered RST, which may be a refusal, and otherwise. sensor is SrcId; application, rule, machine_name
-and repeat_cnt are null. Label is not read; field_mapping reaches it and every other column.
+- event_name: TRAFFIC. event_start: StartTime. event_end: LastTime, else StartTime plus Dur. Relative times of 1970
+  are taken as they stand; times carry no zone: `time_zone` says theirs.
+- source_ip, source_port, destination_ip, destination_port: SrcAddr, Sport, DstAddr, Dport. Where Dir points left (<-,
+  <?, <|, <o) the destination opened the flow, and the two sides change places with all that is theirs. Where Dir
+  tells no direction (<->, <?>) they stay. Ports in hexadecimal are read, service names are not (print with ra -n).
+- network_transport: Proto.
+- source_bytes, source_packets: SrcBytes, SrcPkts. destination_bytes, destination_packets: DstBytes, DstPkts, else
+  TotBytes - SrcBytes, TotPkts - SrcPkts; where only totals are known all are null, since nothing tells the sides
+  apart.
+- event_action: allow, since the sensor saw the traffic pass.
+- event_reason: from the flags of both sides (a State such as FSPA_FSRPA) tcp-fin, tcp-rst-from-client or
+  tcp-rst-from-server; FIN is tcp-fin, TIM aged-out, RST rst, because the side is not told; else null.
+- established: false where the destination refused (S_RA) or is known to have sent nothing; true where it sent
+  anything, except for RST, which may be a refusal: null. Where amounts are not known: true for flags on both sides,
+  for CON, EST, ACC, FIN, CLO and ECR, and for Dir <->; false for one-sided flags, REQ, INT and ECO; else null.
+- sensor: SrcId. repeat_cnt, application, rule, machine_name: null. `field_mapping` reaches Label and every other
+  column.
 
-A long flow is reported once per status interval of the sensor; those records are not joined. Rows of other than IP
-(arp, llc, man, ... or MAC addresses) are filtered as non_ip.
+A long flow is reported once per status interval of the sensor, and those records are not joined. Rows of other than
+IP (arp, llc, man, ..., or MAC addresses) are filtered as non_ip.
 """
 
 _NON_IP = frozenset("arp rarp llc man lldp stp lacp loop eth ether mpls pppoe ipx ipx-sap isis clns".split())

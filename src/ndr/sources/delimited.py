@@ -13,10 +13,13 @@ from ndr.sources.source import DRAFT_FIELDS, TEXT_COLUMNS, SourceSpec
 Row = dict[str, str | None]
 """One draft row; a missing name or an empty text is null."""
 
-HEAD_CHARACTERS = 60_000
-"""A head at least this long was cut out of a longer file, which may hold session records further down."""
-
+_WHOLE_HEAD_BYTES = 65_000
 _LONGEST_COUNT = 20
+
+
+def goes_on(head: str) -> bool:
+    """Whether this head was cut out of a longer file, which may hold session records further down."""
+    return len(head.encode(errors="replace")) >= _WHOLE_HEAD_BYTES
 
 
 def draft(lines: pa.Table, row: Callable[[str], Row | None]) -> pa.Table:

@@ -11,24 +11,26 @@ from ndr.sources.delimited import Row, count, draft, first_of, mapped_fields, sp
 from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
-What nfdump prints: -o csv of 1.6 and 1.7 (both sets of column names; the header rules the columns) and the text
-formats line, long, extended, biline and bilong, aligned or tabbed, with or without a label column. IPv6 ends are
-address.port; an address that nfdump shortened (2001:62..e0:fed5) is the fault shortened_address: print with -o
-line6 or -6. Amounts such as 1.2 M are rounded by nfdump and read as 1,200,000 (-N prints them exactly). The summary
-at the end is no record. The binary files that nfcapd writes are skipped.
+What nfdump prints: -o csv of 1.6 and 1.7 (each set of column names; the header rules the columns) and the text
+formats line, long, extended, biline and bilong, aligned or tabbed, with or without a label column. The summary at the
+end is no record. The binary files that nfcapd writes are skipped.
 
-event_start and event_end are the first and the last packet (text: the first plus the duration). A flow is one
-direction: source_bytes and source_packets are its own, destination_bytes and destination_packets null, and the
-answer is a row of its own; they are joined only where nfdump did it (-B: out bytes and packets are the
-destination's). event_action is allow: the exporter saw the traffic pass. For TCP, as far as the flags of one
-direction tell: event_reason is tcp-fin after FIN without RST, else null, because who opened the connection is not
-told; established is true after SYN and ACK in more than one packet or ACK with data or FIN, false after SYN alone,
-else null. Other protocols: null, or true where a joined answer has packets. sensor is the exporter (ra), repeat_cnt
-the number of flows nfdump aggregated (-a). application, rule and machine_name are null. field_mapping takes the CSV
-column names; text formats have none beyond those read.
+- event_name: TRAFFIC. event_start, event_end: the first and the last packet (in text the first plus the duration).
+  Times carry no zone: `time_zone` says theirs.
+- source_ip, destination_ip, source_port, destination_port: IPv6 ends in text are address.port; an address that nfdump
+  shortened (2001:62..e0:fed5) is the fault shortened_address: print with -6. network_transport: protocol.
+- source_bytes, source_packets: those of the flow. Text amounts such as 1.2 M are rounded by nfdump and read as
+  1,200,000 (-N prints them exactly). destination_bytes, destination_packets: null: a flow is one direction, and the
+  answer is a row of its own; where nfdump joined them (-B), out bytes and out packets are the destination's.
+- event_action: allow, since the exporter saw the traffic pass.
+- event_reason: for TCP tcp-fin after FIN without RST; else null, because who opened the connection is not told.
+- established: for TCP, as far as the flags of one direction tell: true after SYN and ACK in more than one packet, or
+  ACK with data or FIN; false after SYN alone; else null. Also true where a joined answer has packets. Otherwise null.
+- repeat_cnt: the number of flows nfdump aggregated (-a). sensor: the exporter (ra, CSV only). application, rule,
+  machine_name: null. `field_mapping` takes the CSV column names; a text format has no further ones.
 
-A flow longer than the exporter's active timeout comes in several records, which are not joined, so a long upload is
-counted when it is reported. Sampled counts are left as they are.
+A flow longer than the exporter's active timeout comes in several records, which are not joined. Sampled counts are
+left as they are.
 """
 
 _BINARY_HEADS = ("\x0c\ufffd\x01", "\x0c\ufffd\x02", "\x0c\xa5\x01", "\x0c\xa5\x02", "\ufffd\x0c\x00", "\xa5\x0c\x00")

@@ -7,47 +7,51 @@ import re
 import pyarrow as pa
 
 from ndr.sources.delimited import (
-    HEAD_CHARACTERS,
     Row,
     answered,
     count,
     draft,
     first_of,
+    goes_on,
     mapped_fields,
     split_fields,
 )
 from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
-Palo Alto Networks TRAFFIC and THREAT logs in the default comma-separated syslog format, behind any syslog header
-(RFC 3164, RFC 5424, a second one added by Panorama, or none). Quoted fields may hold commas and doubled quotes.
+Palo Alto Networks TRAFFIC and THREAT logs in the default comma-separated syslog format, behind any syslog header (RFC
+3164, RFC 5424, a second one added by Panorama, or none). Quoted fields may hold commas and doubled quotes.
 
-PAN-OS only ever appends fields, so a position means the same in every version and the number of fields tells which
-are there. Positions, from 0: receive time 1, serial 2, type 3, subtype 4, generated time 6, source 7, destination
-8, rule 11, application 14, repeat count 23, source port 24, destination port 25, protocol 29, action 30. TRAFFIC
+PAN-OS only ever appends fields, so a position means the same in every version, and the number of fields tells which
+are there. Positions, from 0: receive time 1, serial 2, type 3, subtype 4, generated time 6, source 7, destination 8,
+rule 11, application 14, repeat count 23, source port 24, destination port 25, protocol 29, action 30. TRAFFIC
 further: bytes 31, bytes sent 32, bytes received 33, packets 34, start time 35, elapsed seconds 36, packets sent 44
-and received 45 (PAN-OS 4.1 and later), session end reason 46 (6.1), device name 52 (7.0), source host name 82
-(10.0). THREAT further: device name 59 (7.0). The length of a whole TRAFFIC line: 43 to 46 fields in 4.x to 6.0, 47
-in 6.1, 54 in 7.x, 61 in 8.0, 65 in 8.1, 67 in 9.0, 75 in 9.1, over 100 from 10.0 on.
+and received 45 (since PAN-OS 4.1), session end reason 46 (6.1), device name 52 (7.0), source host name 82 (10.0).
+THREAT further: device name 59 (7.0). A whole TRAFFIC line has 43 to 46 fields in 4.x to 6.0, 47 in 6.1, 54 in 7.x, 61
+in 8.0, 65 in 8.1, 67 in 9.0, 75 in 9.1 and over 100 from 10.0 on.
 
-TRAFFIC: event_start is the start time; event_end the start time plus elapsed, or the generated (else receive) time
-where either is missing. source_bytes and source_packets are sent, destination_bytes and destination_packets
-received, null in versions without them. event_action is the action (allow, deny, drop, reset-client, ...),
-event_reason the session end reason (n/a and unknown are null). established: the reason is tcp-fin, or anything was
-received; false when nothing was, or when a reset by the server was its only packet; null when neither is told.
+- event_name: TRAFFIC or THREAT, the type of the line.
+- event_start, event_end: TRAFFIC: the start time, and that plus elapsed; the generated (else the receive) time stands
+  in where one is missing. THREAT: both the generated time. Times carry no zone unless written as ISO: `time_zone`
+  says theirs.
+- source_ip, destination_ip, source_port, destination_port: before translation (NAT). A THREAT keeps the ends as
+  written, also from server to client, where the device may log the server as source.
+- network_transport: protocol.
+- source_bytes, destination_bytes, source_packets, destination_packets: sent and received; null for THREAT and in
+  versions without them.
+- event_action: the action (allow, deny, drop, reset-client, alert, block-url, ...).
+- event_reason: the session end reason; n/a and unknown are null, as are THREAT and versions before 6.1.
+- established: true if the reason is tcp-fin or anything was received; false if nothing was, or a reset by the server
+  as its only packet, which refused the session; null where neither is told, and for THREAT.
+- repeat_cnt: the repeat count. application, rule: as logged.
+- machine_name: the source host name (TRAFFIC, 10.0). sensor: the device name, else the serial number.
+- `field_mapping` reaches the other fields by names such as receive_time, serial, src_user, vsys, src_zone, dst_zone,
+  category, severity, url.
 
-THREAT: event_name THREAT, event_start = event_end = generated time, no bytes, packets or reason; established null.
-The two ends are as the device wrote them, also for server-to-client threats, which it may log with the server as
-source.
-
-Both: repeat_cnt is the repeat count, application and rule as logged, machine_name the source host name (10.0,
-TRAFFIC), sensor the device name, else the serial number. Other fields are reached by field_mapping with the names
-receive_time, serial, src_user, vsys, src_zone, dst_zone, category, severity, ...
-
-Start-of-session lines (subtype start) are filtered as session_start: the session comes again when it ends. Other
-log types (SYSTEM, CONFIG, HIPMATCH, GLOBALPROTECT, ..., and other products' CEF lines) are filtered as
-other_log_type; a file that holds nothing else is skipped. PAN-OS TRAFFIC or THREAT in CEF has no fixed field names:
-fault cef. The firewall writes no interim records, and repeats only through the repeat count.
+Start-of-session lines (subtype start) are filtered as session_start: the session comes again when it ends. Other log
+types (SYSTEM, CONFIG, HIPMATCH, GLOBALPROTECT, ..., and CEF lines of other products) are filtered as other_log_type;
+a file of nothing else is skipped if that shows in its first 64 KiB. TRAFFIC or THREAT in CEF has no fixed field
+names: fault cef. The firewall writes no interim records and repeats none except through the repeat count.
 """
 
 _COMMON = (
@@ -93,7 +97,7 @@ def _log_types(head: str) -> set[str]:
 def _recognises(head: str) -> bool:
     """TRAFFIC or THREAT lines; or only other log types so far in a file that goes on beyond the head."""
     types = _log_types(head)
-    return bool(types & _LEAST_FIELDS.keys()) or (bool(types) and len(head) >= HEAD_CHARACTERS)
+    return bool(types & _LEAST_FIELDS.keys()) or (bool(types) and goes_on(head))
 
 
 def _no_sessions(head: str) -> str | None:

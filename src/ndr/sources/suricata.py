@@ -8,30 +8,32 @@ from typing import Any
 
 import pyarrow as pa
 
-from ndr.sources.delimited import HEAD_CHARACTERS, Row, answered, closing_reason, draft, mapped_fields, refused
+from ndr.sources.delimited import Row, answered, closing_reason, draft, goes_on, mapped_fields, refused
 from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
-Suricata eve.json, one JSON object per line.
+Suricata eve.json, one JSON object per line: flow events are TRAFFIC, alert events are THREAT.
 
-flow events are sessions: event_start and event_end are flow.start and flow.end; bytes and packets toserver are the
-source's, toclient the destination's; network_transport is proto, application app_proto (failed and unknown are
-null). event_action is verdict.action, else flow.action, else allow: the sensor saw the traffic pass. event_reason:
-from the TCP flags of both sides tcp-fin, tcp-rst-from-client or tcp-rst-from-server; timeout is aged-out; else
-Suricata's own word (shutdown and forced mean that Suricata stopped watching). established: any packet to the
-client, or state established; false for a TCP reset as the only answer to SYN, and for states new and closed without
-a packet to the client; else null.
+- event_name: TRAFFIC for a flow, THREAT for an alert.
+- event_start, event_end: flow.start and flow.end; an alert's timestamp for both.
+- source_ip, destination_ip, source_port, destination_port, network_transport: src_ip, dest_ip, src_port, dest_port,
+  proto. An alert has the ends of the packet that raised it, so its source may be the server.
+- source_bytes, destination_bytes, source_packets, destination_packets: flow.bytes_toserver, bytes_toclient,
+  pkts_toserver, pkts_toclient; null for an alert, whose flow is reported by itself.
+- event_action: of a flow verdict.action, else flow.action, else allow, since the sensor saw the traffic pass; of an
+  alert `alert`, or `block` where alert.action is blocked.
+- event_reason: from the TCP flags of both sides tcp-fin, tcp-rst-from-client or tcp-rst-from-server; for timeout
+  aged-out; else Suricata's own word (shutdown and forced mean that Suricata stopped watching). Null for an alert.
+- established: true for any packet to the client or state established; false for a TCP reset as the only answer to
+  SYN, and for the states new and closed without a packet to the client; else, and for an alert, null.
+- application: app_proto; failed and unknown are null. rule: an alert's signature. sensor: host, else in_iface.
+- repeat_cnt, machine_name: null.
+- `field_mapping` takes paths with dots, such as `rule: alert.category`.
 
-alert events are THREAT rows at their timestamp: event_action is alert, or block where alert.action says blocked;
-rule is the signature; no bytes, packets, reason; established null. The ends of an alert are those of the packet
-that raised it, so the source may be the server.
-
-Both: sensor is host, else in_iface; machine_name and repeat_cnt are null. Ports are null where the event has none
-(ICMP). field_mapping takes paths with dots, such as rule: alert.category.
-
-Suricata writes a flow once, when it ends; its age does not limit it. netflow events are the same flows again, one
-per direction: filtered as one_directional. Every other event type (dns, http, tls, drop, ...) is filtered as
-other_event_type; a file that holds only those is skipped. Events as a JSON array or spread over lines are not read.
+Suricata writes a flow once, when it ends. netflow events are the same flows again, one per direction: filtered as
+one_directional. Other event types (dns, http, tls, drop, ...) are filtered as other_event_type; a file of nothing
+else is skipped if that shows in its first 64 KiB. Several alerts of one flow are several THREAT rows. Events as a
+JSON array or spread over lines are not read, and the file is skipped.
 """
 
 _EVENT = re.compile(r'"event_type"\s*:\s*"(\w+)"')
@@ -58,7 +60,7 @@ def _event_types(head: str) -> set[str]:
 def _recognises(head: str) -> bool:
     """Flow or alert events; or only others so far in a file that goes on beyond the head."""
     types = _event_types(head)
-    return bool(types & {"flow", "alert"}) or (bool(types) and len(head) >= HEAD_CHARACTERS)
+    return bool(types & {"flow", "alert"}) or (bool(types) and goes_on(head))
 
 
 def _no_sessions(head: str) -> str | None:

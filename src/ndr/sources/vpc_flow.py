@@ -11,20 +11,23 @@ from ndr.sources.source import Reader, Source, SourceSpec
 
 _DOC = """\
 AWS VPC flow logs, version 2 to 5, separated by spaces (tabs and commas are read too). A header line rules the
-columns, in the names of AWS (srcaddr, log-status, ...), with - or _ between words; without one the 14 columns of
-the default format are meant, with or without the time stamp that CloudWatch puts before a line.
+columns, in the names of AWS (srcaddr, log-status, ...), with - or _ between words; without one the 14 columns of the
+default format are meant, with or without the time that CloudWatch puts before a line.
 
-event_start and event_end are start and end; source_ip and destination_ip are srcaddr and dstaddr, else pkt-srcaddr
-and pkt-dstaddr. A record counts one direction: source_bytes and source_packets are bytes and packets,
-destination_bytes and destination_packets are null, and both directions stay separate rows, because which record
-answers which is not told. event_action is accept or reject; event_reason null. established: false for REJECT; for
-TCP true when tcp-flags hold SYN-ACK (this record is the answer) or FIN; else null, as for every other protocol.
-sensor is interface-id; application, rule, machine_name and repeat_cnt are null. A - is null. Other fields are
-reached by field_mapping (such as machine_name: instance-id).
+- event_name: TRAFFIC. event_start, event_end: start and end, of the first and the last packet in the interval.
+- source_ip, destination_ip: srcaddr and dstaddr, else pkt-srcaddr and pkt-dstaddr. source_port, destination_port:
+  srcport and dstport. network_transport: protocol, a number.
+- source_bytes, source_packets: bytes and packets. destination_bytes, destination_packets: null: a record counts one
+  direction, and the answer is a row of its own, because which record answers which is not told.
+- event_action: accept or reject. event_reason: null.
+- established: false for REJECT; for TCP true when tcp-flags hold SYN-ACK (this record is the answer) or FIN; else
+  null.
+- sensor: interface-id. repeat_cnt, application, rule, machine_name: null; `field_mapping` reaches every other column,
+  such as `machine_name: instance-id`. A - is null.
 
-A record is what one interface saw in one aggregation interval (1 or 10 minutes): a longer connection gives one
-record per interval, and they are not joined; a connection within the VPC is seen by both interfaces. NODATA and
-SKIPDATA lines are filtered as nodata and skipdata.
+A record is what one interface saw in one aggregation interval (1 or 10 minutes): a longer connection gives one record
+per interval, and they are not joined; a connection within the VPC is seen by both interfaces. NODATA and SKIPDATA
+lines are filtered as nodata and skipdata.
 """
 
 _DEFAULT = tuple(
