@@ -25,7 +25,8 @@ end is no record. The binary files that nfcapd writes are skipped.
 - event_action: allow, since the exporter saw the traffic pass.
 - event_reason: for TCP tcp-fin after FIN without RST; else null, because who opened the connection is not told.
 - established: for TCP, as far as the flags of one direction tell: true after SYN and ACK in more than one packet, or
-  ACK with data or FIN; false after SYN alone; else null. Also true where a joined answer has packets. Otherwise null.
+  ACK with data or FIN; false after SYN alone; else null. Where a joined answer has packets: true, but null after SYN
+  alone, which was refused or never completed.
 - repeat_cnt: the number of flows nfdump aggregated (-a). sensor: the exporter (ra, CSV only). application, rule,
   machine_name: null. `field_mapping` takes the CSV column names; a text format has no further ones.
 
@@ -111,7 +112,7 @@ def _with_flags(row: Row, flags: str) -> Row:
     if (row.get("network_transport") or "").upper() in {"TCP", "6"}:
         row["event_reason"], row["established"] = _tcp(flags, row.get("source_packets"))
     if row["destination_packets"]:
-        row["established"] = "true"
+        row["established"] = None if row.get("established") == "false" else "true"
     return row
 
 
