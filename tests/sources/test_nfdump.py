@@ -198,8 +198,7 @@ def test_what_is_no_flow_is_a_fault():
 
 
 def test_other_csv_columns_are_reached_by_field_mapping():
-    (row,) = drafted(CSV_17, FLOW + ",0,0,1,2,192.0.2.1", field_mapping={"sensor": "in"})
-    assert row["sensor"] == "1"
+    assert drafted(CSV_17, FLOW + ",0,0,1,2,192.0.2.1", field_mapping={"sensor": "in"}) == [SESSION | {"sensor": "1"}]
 
 
 def test_binary_files_and_statistics_are_no_sessions():
