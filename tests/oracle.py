@@ -108,12 +108,18 @@ def slice_of(session: Session, config: OracleConfig) -> datetime:
 
 
 def batch_of(session: Session, config: OracleConfig) -> tuple[str, datetime]:
-    """The identity and the end of the batch that brought the session: its own slice, unless it says otherwise."""
+    """The name and the end of the batch that brought the session: its own slice, unless it says otherwise.
+
+    A batch is known by its end: the name is only what was given to it, see :func:`named`.
+    """
     start = slice_of(session, config)
-    return (
-        session.get("mini_batch_id") or f"{start:%Y%m%dT%H%MZ}",
-        session.get("batch_end_ts") or start + QUARTER,
-    )
+    end = session.get("batch_end_ts") or start + QUARTER
+    return session.get("mini_batch_id") or f"{end - QUARTER:%Y%m%dT%H%MZ}", end
+
+
+def named(sessions: Iterable[Session]) -> dict[datetime, str]:
+    """The batches that somebody named, by their ends."""
+    return {s["batch_end_ts"]: s["mini_batch_id"] for s in sessions if s.get("batch_end_ts")}
 
 
 def views_of(sessions: Iterable[Session], config: OracleConfig) -> list[View]:
@@ -122,9 +128,11 @@ def views_of(sessions: Iterable[Session], config: OracleConfig) -> list[View]:
     ips = {s[end] for s in sessions for end in ("source_ip", "destination_ip")}
     segments = {ip: segment_of(ip, config) for ip in ips}
     hosts = {ip for ip in ips if is_host(ip, config)}
+    names = named(sessions)
     views = []
     for s in sessions:
         batch, batch_end = batch_of(s, config)
+        batch = names.get(batch_end, batch)
         source, destination = s["source_ip"], s["destination_ip"]
         for role, host, peer in (("outbound", source, destination), ("inbound", destination, source)):
             if host in hosts:

@@ -51,11 +51,15 @@ class Metric:
     def __post_init__(self) -> None:
         sliced = self.measured in {"sessions", "minutes"}
         if sliced != (self.merge != "afresh"):
-            raise DeclarationError(f"metric {self.name}: measured over {self.measured} it cannot merge by {self.merge}.")
+            raise DeclarationError(
+                f"metric {self.name}: measured over {self.measured} it cannot merge by {self.merge}."
+            )
         if self.floor <= 0:
             raise DeclarationError(f"metric {self.name}: its floor is {self.floor}; a floor must be positive.")
         if not (self.doc.endswith(".") and self.unit and self.formula):
-            raise DeclarationError(f"metric {self.name}: it needs a unit, a formula and a sentence that ends in a stop.")
+            raise DeclarationError(
+                f"metric {self.name}: it needs a unit, a formula and a sentence that ends in a stop."
+            )
         object.__setattr__(self, "stored", self.stored or self.name)
 
     @property

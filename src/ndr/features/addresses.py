@@ -7,7 +7,13 @@ import ibis.expr.types as ir
 
 from ndr.net import UNKNOWN_SEGMENT
 
-RANGE_SCHEMA = {"first_key": "string", "last_key": "string", "prefix_length": "int64", "segment": "string", "internal": "boolean"}
+RANGE_SCHEMA = {
+    "first_key": "string",
+    "last_key": "string",
+    "prefix_length": "int64",
+    "segment": "string",
+    "internal": "boolean",
+}
 
 _OCTETS = r"^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$"
 _GROUPS = 8
@@ -18,27 +24,20 @@ def _count_groups(text: ir.StringValue) -> ir.IntegerValue:
     return ibis.ifelse(text == "", 0, text.length() - text.replace(":", "").length() + 1)
 
 
-def _group(ip: ir.StringValue, index: int) -> ir.StringValue:
-    """The ``index``-th of the eight groups of an IPv6 address in canonical text, without leading zeros."""
+def _groups(ip: ir.StringValue) -> ir.ArrayValue:
+    """The eight groups of an IPv6 address in canonical text, without leading zeros."""
     head = ip.re_extract(r"^(.*)::", 1)
     tail = ip.re_extract(r"::(.*)$", 1)
     zeros = ibis.literal("0:").repeat(_GROUPS - _count_groups(head) - _count_groups(tail))
     whole = ibis.ifelse(head == "", "", head + ":") + zeros + tail
-    return ibis.ifelse(ip.contains("::"), whole, ip).re_extract(r"^(?:[^:]*:){%d}([^:]*)" % index, 1)
+    return ibis.ifelse(ip.contains("::"), whole, ip).split(":")
 
 
 def address_key(ip: ir.StringValue) -> ir.StringValue:
     """The key of an address in canonical text, as :func:`ndr.net.address_key` makes it."""
-    four = [ip.re_extract(_OCTETS, i).lpad(3, "0") for i in range(1, 5)]
-    six = [_group(ip, i).lpad(4, "0") for i in range(_GROUPS)]
-    return ibis.ifelse(ip.contains(":"), _join(six, ""), _join(four, "."))
-
-
-def _join(parts: list[ir.StringValue], separator: str) -> ir.StringValue:
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + separator + part if separator else joined + part
-    return joined
+    first, second, third, fourth = (ip.re_extract(_OCTETS, i).lpad(3, "0") for i in range(1, 5))
+    six = _groups(ip).map(lambda group: group.lpad(4, "0"))[:_GROUPS].join("")
+    return ibis.ifelse(ip.contains(":"), six, first + "." + second + "." + third + "." + fourth)
 
 
 def default_segment(ip: ir.StringValue) -> ir.StringValue:
@@ -47,7 +46,7 @@ def default_segment(ip: ir.StringValue) -> ir.StringValue:
     The last four groups of a /64 are zeros, so the canonical text shortens them and the zero groups just before them.
     """
     four = ip.re_extract(r"^(\d+\.\d+\.\d+)\.\d+$", 1)
-    network = _join([_group(ip, i) for i in range(4)], ":").re_replace(r"(^|:)0(:0)*$", "")
+    network = _groups(ip)[:4].join(":").re_replace(r"(^|:)0(:0)*$", "")
     return ibis.cases(
         (ip.contains(":"), network + "::/64"),
         (four != "", four + ".0/24"),
@@ -63,6 +62,8 @@ def addresses(ips: ir.Table, networks: ir.Table) -> ir.Table:
     """
     keyed = ips.filter(ips.ip.notnull()).distinct().mutate(address_key=lambda t: address_key(t.ip))
     hit = keyed.left_join(networks, [keyed.address_key >= networks.first_key, keyed.address_key <= networks.last_key])
-    ranked = ibis.ifelse(hit.segment.notnull(), hit.prefix_length.cast("string").lpad(3, "0") + hit.segment, ibis.null("string"))
+    ranked = ibis.ifelse(
+        hit.segment.notnull(), hit.prefix_length.cast("string").lpad(3, "0") + hit.segment, ibis.null("string")
+    )
     found = hit.group_by("ip").agg(is_host=hit.internal.fill_null(False).any(), ranked=ranked.max())  # noqa: FBT003
     return found.select("ip", "is_host", segment_id=ibis.coalesce(found.ranked.substr(3), default_segment(found.ip)))

@@ -31,14 +31,25 @@ def _moment(step: ir.IntegerValue, seconds: int) -> ir.TimestampValue:
     return ibis.literal(EPOCH, "timestamp(6)") + (step * seconds).as_interval("s")
 
 
+def _stepped(sessions: ir.Table, clock: str) -> ir.Table:
+    """The sessions with the numbers of their slice and of the slice after their batch's end."""
+    stepped = sessions.mutate(slice=_step(sessions[clock], _SLICE_SECONDS))
+    named = _step(stepped.batch_end_ts, _SLICE_SECONDS)
+    return stepped.mutate(batch=ibis.coalesce(named, stepped.slice + 1))
+
+
+def weight(sessions: ir.Table) -> ir.IntegerValue:
+    """For how many sessions a record stands: the device's repeat count, one where it says nothing."""
+    return ibis.ifelse(sessions.repeat_cnt > 0, sessions.repeat_cnt, 1).cast("int64")
+
+
 def described(sessions: ir.Table, port_sets: Mapping[str, Collection[int]], clock: str) -> ir.Table:
     """One row per record, with what the metrics ask of it: weight, flags, duration and slice."""
-    s = sessions
+    s = _stepped(sessions, clock)
     is_blocked = _starts_with_any(s.event_action, BLOCKED)
     return s.mutate(
-        slice=_step(s[clock], _SLICE_SECONDS),
         minute=_step(s.event_start, 60),
-        weight=s.repeat_cnt.fill_null(1).cast("int64"),
+        weight=weight(s),
         is_traffic=s.event_name != "THREAT",
         is_allowed=_starts_with_any(s.event_action, ALLOWED),
         is_blocked=is_blocked,
@@ -60,34 +71,32 @@ def _busiest(rows: ir.Table, keys: list[str], metrics: list[Metric]) -> ir.Table
 def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
     end = "source_ip" if role == "outbound" else "destination_ip"
     seen = rows.semi_join(hosts, rows[end] == hosts.ip)
-    keys = [end, "slice", "batch_end_ts"]
+    keys = [end, "slice", "batch"]
     minute = [m for m in SLICED if m.measured == "minutes"]
     summed = seen.group_by(keys).agg(**{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m not in minute})
     peak = _busiest(seen, keys, minute)
     both = summed.join(peak, [summed[k].identical_to(peak[k]) for k in keys])
     return both.select(
-        "slice", "batch_end_ts",
+        "slice", "batch",
         host_ip=summed[end], role=ibis.literal(role), **{m.stored: both[m.stored] for m in SLICED},
     )  # fmt: skip
 
 
 def _dated(rows: ir.Table, batches: ir.Table) -> ir.Table:
     """Turn slice numbers into times and name the batches; done on the few distinct (slice, batch), not on every row."""
-    parts = rows.select("slice", "batch_end_ts").distinct()
-    start = _moment(parts.slice, _SLICE_SECONDS)
-    end = ibis.coalesce(parts.batch_end_ts, _moment(parts.slice + 1, _SLICE_SECONDS))
-    dated = parts.select("slice", given_end=parts.batch_end_ts, slice_start_ts=start, batch_end_ts=end)
-    named = dated.left_join(batches, dated.given_end == batches.batch_end_ts).select(
-        "slice", "given_end", "slice_start_ts", batch_end_ts=dated.batch_end_ts,
-        mini_batch_id=ibis.coalesce(batches.mini_batch_id, batch_name(dated.slice_start_ts)),
+    parts = rows.select("slice", "batch").distinct()
+    dated = parts.mutate(
+        slice_start_ts=_moment(parts.slice, _SLICE_SECONDS), batch_end_ts=_moment(parts.batch, _SLICE_SECONDS)
+    )
+    named = dated.left_join(batches, "batch_end_ts").select(
+        "slice", "batch", "slice_start_ts", "batch_end_ts",
+        mini_batch_id=ibis.coalesce(batches.mini_batch_id, batch_name(_moment(dated.batch - 1, _SLICE_SECONDS))),
     )  # fmt: skip
-    same = [rows.slice == named.slice, rows.batch_end_ts.identical_to(named.given_end)]
-    joined = rows.join(named, same, rname="dated_{name}")
-    return joined.drop("slice", "batch_end_ts", "given_end").rename(batch_end_ts="dated_batch_end_ts")
+    return rows.join(named, ["slice", "batch"]).drop("slice", "batch")
 
 
 def batch_name(start: ir.TimestampValue) -> ir.StringValue:
-    """``20260302T1015Z``: the name of the batch that holds a slice when nobody named one."""
+    """``20260302T1015Z``: the name of a batch that nobody named, by the start of its last slice."""
     fields = ((start.year(), 4), (start.month(), 2), (start.day(), 2), (start.hour(), 2), (start.minute(), 2))
     y, mo, d, h, mi = (part.cast("string").lpad(width, "0") for part, width in fields)
     return y + mo + d + "T" + h + mi + "Z"
@@ -122,10 +131,10 @@ def pair_slices(sessions: ir.Table, batches: ir.Table, networks: ir.Table, *, cl
     ``dst_port`` is null where the protocol has none. Byte sums are null when no session told its bytes. Threat records
     are not sessions and make no pair.
     """
-    s = sessions.filter(sessions.event_name != "THREAT").mutate(slice=lambda t: _step(t[clock], _SLICE_SECONDS))
+    s = _stepped(sessions.filter(sessions.event_name != "THREAT"), clock)
     keys = {"src_ip": s.source_ip, "dst_ip": s.destination_ip, "dst_port": s.destination_port}
-    pairs = s.group_by(**keys, slice=s.slice, batch_end_ts=s.batch_end_ts).agg(
-        sessions_cnt=s.repeat_cnt.fill_null(1).sum().cast("int64"),
+    pairs = s.group_by(**keys, slice=s.slice, batch=s.batch).agg(
+        sessions_cnt=weight(s).sum().cast("int64"),
         source_bytes=s.source_bytes.sum().cast("int64"),
         destination_bytes=s.destination_bytes.sum().cast("int64"),
         first_event_start=s.event_start.min(),

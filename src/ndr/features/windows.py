@@ -8,6 +8,7 @@ segment_ports) adds its own key and the columns that the metrics of that level a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -29,7 +30,8 @@ def sliced_metrics(delta: ir.Table, frames: ir.Table, bands: ir.Table) -> ir.Tab
     known = near.filter(near.batch_end_ts <= near.window_end_ts)
     merge = {"sum": lambda c: c.sum(), "max": lambda c: c.max()}
     by_band = known.group_by(["window_end_ts", "band", "host_ip", "role"]).agg(
-        segment_id=known.segment_id.arbitrary(), **{m.stored: merge[m.merge](known[m.stored]).cast("int64") for m in SLICED}
+        segment_id=known.segment_id.arbitrary(),
+        **{m.stored: merge[m.merge](known[m.stored]).cast("int64") for m in SLICED},
     )
     windowed = by_band.join(bands.filter(bands.in_window), "band")
     merged = windowed.group_by(HOST).agg(
@@ -142,8 +144,6 @@ def pair_metrics(
     """One table per level, each with one row per host, role and window: the metrics measured at that level."""
     seen = pairs_in_windows(pair_counts, frames, bands)
     history = history_at(pair_history, ends)
-    risky = seen.peer_segment.isin(list(high_risk_segments)) if high_risk_segments else ibis.literal(value=False)
-    del risky
     peers = _totalled(_level(seen, history, ends, ["peer_ip"]))
     peers = peers.mutate(
         rare_threshold=rare_thresholds["peer"],
@@ -174,8 +174,17 @@ def host_rows(sliced: ir.Table, levels: Sequence[ir.Table]) -> ir.Table:
     rows = keys
     for role, one in by_role.items():
         rows = rows.left_join(one, ROW, rname=f"{role}_{{name}}").drop([f"{role}_{key}" for key in ROW])
-    idle = {m.column(role): _idle(m, rows[m.column(role)]) for role in ROLES for m in METRICS}
+    idle = {m.column(role): _absent(m, role, rows) for role in ROLES for m in METRICS}
     return rows.select(*ROW, "segment_id", **idle)
+
+
+def _absent(metric: Metric, role: str, rows: ir.Table) -> ir.Value:
+    """The value of a host that may have no record in the role at all."""
+    value = rows[metric.column(role)]
+    if metric.unknown:
+        counted = rows[INBOUND + "sessions_cnt" if role == "inbound" else "sessions_cnt"]
+        return ibis.ifelse(counted.isnull(), 0, value)
+    return _idle(metric, value)
 
 
 def _at_rest(metric: Metric, value: ir.Value, rows: ir.Table) -> ir.Value:
@@ -186,10 +195,8 @@ def _at_rest(metric: Metric, value: ir.Value, rows: ir.Table) -> ir.Value:
 
 
 def _idle(metric: Metric, value: ir.Value) -> ir.Value:
-    """The value of a host without records in the role: 0 for counts, null for what cannot be computed."""
-    if metric.unknown or not metric.zero_when_idle:
-        return value
-    return value.fill_null(0)
+    """The value of a host without sessions in the role: 0 for counts, null for what cannot be computed."""
+    return value.fill_null(0) if metric.zero_when_idle else value
 
 
 def _of_role(rows: ir.Table, role: str) -> ir.Table:
@@ -198,13 +205,14 @@ def _of_role(rows: ir.Table, role: str) -> ir.Table:
     return rows.select(*ROW, **{m.column(role): rows[m.name] for m in METRICS})
 
 
-def current_behaviour(rows: ir.Table, ends: ir.Table, feature_spec_version: str) -> ir.Table:
+def current_behaviour(
+    rows: ir.Table, ends: ir.Table, windows: Mapping[str, timedelta], feature_spec_version: str
+) -> ir.Table:
     """FG-A: host rows with their time context and metadata."""
     dated = rows.join(ends.drop("history_end_ts"), "window_end_ts")
+    length = ibis.cases(*((dated.window_label == label, int(w.total_seconds())) for label, w in windows.items()))
     return dated.mutate(
+        window_start_ts=dated.window_end_ts - length.as_interval("s"),
         feature_spec_version=ibis.literal(feature_spec_version),
         record_id=dated.host_ip + "|" + dated.window_label + "|" + dated.window_end_text,
     ).drop("window_end_text")
-
-
-__all__ = ["INBOUND", "current_behaviour", "host_rows", "pair_metrics", "sliced_metrics"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -10,7 +11,7 @@ import ibis.expr.types as ir
 from ndr.metric import Metric
 from ndr.metrics.measures import ratio
 
-Rows = ir.Table
+Rows: TypeAlias = ir.Table
 
 
 def counted(name: str, doc: str, formula: str, where: Callable[[Rows], ir.Value], *themes: str) -> Metric:

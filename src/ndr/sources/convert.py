@@ -5,6 +5,7 @@ Numbers and times are cast column by column in DuckDB; addresses and names are l
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 from collections import Counter
@@ -34,6 +35,7 @@ _PROTOCOLS = {
     "136": "udplite", "icmp6": "icmp", "icmpv6": "icmp", "ipv6-icmp": "icmp", "icmp-v6": "icmp",
 }  # fmt: skip
 _PORTLESS = frozenset(_PROTOCOLS.values()) - {"tcp", "udp", "rdp", "dccp", "sctp", "udplite"} | {"arp", "rarp", "llc"}
+_PORTED = ("tcp", "udp", "sctp", "dccp", "udplite")
 _IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$"
 _TRUTHS = {"true": True, "t": True, "1": True, "yes": True, "false": False, "f": False, "0": False, "no": False}
 _NOTHING = ("", "-")
@@ -120,8 +122,8 @@ def _present(draft: pa.Table, name: str) -> pa.Array:
     """The column as one array; all null where the format has none."""
     if name not in draft.column_names:
         return pa.nulls(len(draft), pa.string())
-    column = draft[name].cast(pa.string())
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = draft[name].combine_chunks()
+    return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def _earliest(text: str) -> datetime:
@@ -150,8 +152,8 @@ def _time_sql(name: str, zone: str) -> str:
     wide = f"TRY_CAST({name} AS DECIMAL(38, 9))"
     return f"""CASE
       WHEN {name} IS NULL THEN NULL
+      WHEN suffix({name}, 'Z') THEN {naive}
       WHEN substr({name}, 5, 1) IN ('-', '/') AND contains({name}, ':') THEN CASE
-        WHEN suffix({name}, 'Z') THEN {naive}
         WHEN regexp_matches({name}, ':[0-9.:]+ ?[-+A-Za-z]') THEN {zoned}
         ELSE {local} END
       WHEN abs({seconds}) < 1e11 THEN TRY_CAST({seconds} * 1000000 AS BIGINT)
@@ -162,20 +164,41 @@ def _time_sql(name: str, zone: str) -> str:
 
 
 def _cast(draft: pa.Table, spec: SourceSpec) -> pa.Table:
-    """Every column of numbers or times as int64 (times and lengths in microseconds), null where the text is none."""
+    """Every column of numbers or times as int64 (times and lengths in microseconds), null where the text is none.
+
+    Columns whose every value is plain are cast by Arrow, which knows no other; the rest value by value in DuckDB.
+    """
+    zone = spec.time_zone
     parts = {
-        "event_start": _time_sql("event_start", spec.time_zone),
-        "event_end": _time_sql("event_end", spec.time_zone),
+        "event_start": _time_sql("event_start", zone),
+        "event_end": _time_sql("event_end", zone),
         "duration": "TRY_CAST(TRY_CAST(duration AS DECIMAL(28, 6)) * 1000000 AS BIGINT)",
         **{name: f"TRY_CAST({name} AS BIGINT)" for name in _NUMBERS},
     }
-    sql = ", ".join(
-        f"{part if name in draft.column_names else 'NULL::BIGINT'} AS {name}" for name, part in parts.items()
-    )
-    wanted = [name for name in parts if name in draft.column_names]
-    if not wanted:
-        return pa.table({name: pa.nulls(len(draft), pa.int64()) for name in parts})
-    return query(f"SELECT {sql} FROM draft", draft=draft.select(wanted)).combine_chunks()  # noqa: S608 - our own names
+    columns: dict[str, pa.Array] = {}
+    for name in parts:
+        column = _present(draft, name)
+        kinds = [pa.int64()] if name in _NUMBERS else _PLAIN_TIMES[: 2 if zone == "UTC" else 1]
+        columns[name] = _plainly(column, kinds if name != "duration" else [])
+    slow = [name for name, column in columns.items() if column is None]
+    if slow:
+        sql = ", ".join(f"{parts[name]} AS {name}" for name in slow)
+        done = query(f"SELECT {sql} FROM draft", draft=draft.select(slow))  # noqa: S608 - our own names
+        columns |= {name: done[name].combine_chunks() for name in slow}
+    return pa.table(columns)
+
+
+_PLAIN_TIMES = [pa.timestamp("us", "UTC"), pa.timestamp("us")]
+
+
+def _plainly(column: pa.Array, kinds: list[pa.DataType]) -> pa.Array | None:
+    """The column as int64 if every value is written as one of these kinds (tried in turn), else None."""
+    if column.null_count == len(column):
+        return pa.nulls(len(column), pa.int64())
+    for kind in kinds:
+        with contextlib.suppress(pa.ArrowInvalid):
+            return column.cast(kind).cast(pa.int64())
+    return None
 
 
 def _times(cast: pa.Table) -> tuple[pa.Array, pa.Array, dict[str, pa.Array]]:
@@ -210,44 +233,55 @@ def _reasons(
 
 
 def _amounts(draft: pa.Table, cast: pa.Table, mended: Counter[str]) -> dict[str, pa.Array]:
-    """Bytes, packets and the repeat count: null where unknown, negative or not a 64-bit number."""
+    """Bytes, packets and the repeat count: null where unknown, negative or too large."""
     columns = {}
-    for name in ("source_bytes", "destination_bytes", "source_packets", "destination_packets", "repeat_cnt"):
-        kind = name.rpartition("_")[2] if name != "repeat_cnt" else "repeat_cnt"
+    for name in ("source_bytes", "destination_bytes", "source_packets", "destination_packets"):
+        kind = name.rpartition("_")[2]
         number = cast[name].combine_chunks()
-        top = 2**31 - 1 if name == "repeat_cnt" else None
-        _count_lost(_present(draft, name), number, kind, mended)
-        wrong = pc.less(number, 1 if name == "repeat_cnt" else 0)
-        mended[f"negative_{kind}" if name != "repeat_cnt" else "bad_repeat_cnt"] += pc.sum(wrong).as_py() or 0
-        if top:
-            wrong = pc.or_(wrong, pc.greater(number, top))
-        columns[name] = pc.if_else(pc.fill_null(wrong, fill_value=False), None, number)
+        _count_lost(draft, name, number, kind, mended)
+        columns[name] = _within(number, 0, None, f"negative_{kind}", mended)
+    number = cast["repeat_cnt"].combine_chunks()
+    _count_lost(draft, "repeat_cnt", number, "repeat_cnt", mended)
+    columns["repeat_cnt"] = _within(number, 1, 2**31 - 1, "bad_repeat_cnt", mended)
     return columns
-
-
-def _count_lost(text: pa.Array, number: pa.Array, kind: str, mended: Counter[str]) -> None:
-    """Counts texts that are there but did not become a number."""
-    if text.null_count == number.null_count:
-        return
-    for value in text.filter(pc.and_(pc.is_null(number), pc.is_valid(text))).to_pylist():
-        if value.strip() not in _NOTHING:
-            mended[f"{kind}_overflow" if value.strip().lstrip("+-").isdigit() else f"bad_{kind}"] += 1
 
 
 def _ports(draft: pa.Table, cast: pa.Table, transport: pa.Array, mended: Counter[str]) -> dict[str, pa.Array]:
     """Ports: null where the protocol has none, where it is not known to have any and the port is 0, or out of range."""
     portless = pc.is_in(transport, value_set=pa.array(sorted(_PORTLESS)))
-    ported = pc.is_in(transport, value_set=pa.array(["tcp", "udp", "sctp", "dccp", "udplite"]))
+    perhaps = pc.invert(pc.is_in(transport, value_set=pa.array(_PORTED)))
     columns = {}
     for name in ("source_port", "destination_port"):
         number = pc.if_else(portless, None, cast[name].combine_chunks())
-        text = pc.if_else(portless, None, _present(draft, name))
-        outside = pc.fill_null(pc.or_(pc.less(number, 0), pc.greater(number, MAX_PORT)), fill_value=False)
-        mended["port_out_of_range"] += pc.sum(outside).as_py() or 0
-        _count_lost(text, number, "port", mended)
-        none = pc.fill_null(pc.and_(pc.equal(number, 0), pc.invert(ported)), fill_value=False)
-        columns[name] = pc.if_else(pc.or_(outside, none), None, number)
+        none = pc.fill_null(pc.and_(perhaps, pc.equal(number, 0)), fill_value=False)
+        _count_lost(draft, name, number, "port", mended, unless=portless)
+        columns[name] = _within(pc.if_else(none, None, number), 0, MAX_PORT, "port_out_of_range", mended)
     return columns
+
+
+def _within(number: pa.Array, least: int, most: int | None, kind: str, mended: Counter[str]) -> pa.Array:
+    """The numbers, null and counted where they lie outside the bounds."""
+    bounds = pc.min_max(number)
+    if bounds["min"].as_py() is None or (bounds["min"].as_py() >= least and bounds["max"].as_py() <= (most or 2**63)):
+        return number
+    outside = pc.less(number, least)
+    if most is not None:
+        outside = pc.or_(outside, pc.greater(number, most))
+    mended[kind] += pc.sum(outside).as_py() or 0
+    return pc.if_else(pc.fill_null(outside, fill_value=False), None, number)
+
+
+def _count_lost(  # noqa: PLR0913 - one column, its text and its meaning
+    draft: pa.Table, name: str, number: pa.Array, kind: str, mended: Counter[str], *, unless: pa.Array | None = None
+) -> None:
+    """Counts texts that are there but did not become a number."""
+    if name not in draft.column_names or draft[name].null_count == number.null_count:
+        return
+    lost = pc.and_(pc.is_null(number), pc.is_valid(draft[name].combine_chunks()))
+    lost = lost if unless is None else pc.and_not(lost, unless)
+    for value in _present(draft, name).filter(lost).to_pylist():
+        if value.strip() not in _NOTHING:
+            mended[f"{kind}_overflow" if value.strip().lstrip("+-").isdigit() else f"bad_{kind}"] += 1
 
 
 # ------------------------------------------------------------------------------------------------ per distinct value

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_HEAD_LINES = 50
-
 
 def json_objects(head: str) -> Iterator[dict[str, object]]:
-    """The JSON objects on the first lines of a head; a line that is none is passed over."""
-    for line in head.split("\n")[:_HEAD_LINES]:
+    """The JSON objects on the lines of a head; a line that is none is passed over."""
+    for line in head.split("\n"):
         if line.lstrip().startswith("{"):
             try:
                 found = json.loads(line)
@@ -37,14 +35,14 @@ def flat_sql(columns: Mapping[str, Sequence[str]], lines: str = "lines") -> str:
     fields = dict.fromkeys(name for names in columns.values() for name in names)
     structure = json.dumps(_structure(fields)).replace("'", "''")
     values = ",\n".join(
-        f"COALESCE({', '.join(ref for name in names for ref in _references(name))}, NULL) AS {column}"
+        f"COALESCE({', '.join(ref for name in names for ref in _references(name))}) AS {column}"
         for column, names in columns.items()
     )
     paths = "', '".join(path.replace("'", "''") for name in fields for path in _paths(name))
     return f"""
       SELECT line, {values},
-        CASE WHEN j IS NULL OR ltrim(text)[1] <> '{{' THEN 'unparsable'
-          WHEN (contains(text, '[') OR contains(ltrim(text)[2:], '{{'))
+        CASE WHEN j IS NULL OR NOT (starts_with(text, '{{') OR starts_with(ltrim(text), '{{')) THEN 'unparsable'
+          WHEN (contains(text, '[') OR contains(text, ':{{') OR contains(text, ': {{'))
             AND list_has_any(json_type(text, ['{paths}']), ['ARRAY', 'OBJECT']) THEN 'not_a_value' END AS fault
       FROM (SELECT line, text, TRY(from_json(text, '{structure}')) AS j FROM {lines})"""  # noqa: S608 - names are quoted
 

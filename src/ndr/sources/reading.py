@@ -24,12 +24,11 @@ import pyarrow.compute as pc
 
 from ndr.errors import AdapterError, DataError
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 8 << 20
 HEAD_BYTES = 256  # what tells one content from another at first sight
 BOMB_FLOOR_BYTES = 16 << 20  # a small file may expand as much as it likes
 EXCERPT_BYTES = 2048  # what a quarantined line shows of itself
 
-_READ_BYTES = 1 << 18
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z"}
 _WIDE = (
@@ -97,20 +96,18 @@ class Content:
         """
         with _opened(self.path) as packed:
             stream = pa.CompressedInputStream(packed, self.compression) if self.compression else packed
-            pieces: list[bytes] = []
-            while piece := self._piece(stream):
-                self.size += len(piece)
+            while chunk := self._full_chunk(stream):
+                self.size += len(chunk)
                 if self.compression and self.size > max(BOMB_FLOOR_BYTES, packed.tell() * self.expansion_limit):
                     raise BrokenContentError(
                         f"it expands more than {self.expansion_limit} times: {packed.tell():,} bytes became more than "
                         f"{self.size:,}. If that is meant, raise expansion_limit of its source."
                     )
-                pieces.append(piece)
-                if sum(map(len, pieces)) >= CHUNK_BYTES:
-                    yield self._seen(b"".join(pieces))
-                    pieces = []
-            if pieces:
-                yield self._seen(b"".join(pieces))
+                self._hash.update(chunk)
+                self.lines += chunk.count(b"\n")
+                self.last = chunk[-1:]
+                self.head = self.head or chunk[:HEAD_BYTES]
+                yield chunk
 
     def chunks(self) -> Iterator[bytes]:
         """The content as UTF-8 without a byte-order mark; UTF-16 and UTF-32 are told by theirs."""
@@ -124,9 +121,12 @@ class Content:
             else:
                 yield chunk.removeprefix(codecs.BOM_UTF8) if number == 0 else chunk
 
-    def _piece(self, stream: pa.NativeFile) -> bytes:
+    def _full_chunk(self, stream: pa.NativeFile) -> bytes:
+        """The next CHUNK_BYTES, less only at the end: where chunks end must not depend on the compression."""
         try:
-            return bytes(stream.read(_READ_BYTES))
+            chunk: bytes = stream.read(CHUNK_BYTES)
+            while 0 < len(chunk) < CHUNK_BYTES and (more := stream.read(CHUNK_BYTES - len(chunk))):
+                chunk += more
         except OSError as error:
             if not self.compression:
                 raise UnreadableFileError(f"it cannot be read: {error.strerror or error}.") from error
@@ -134,13 +134,6 @@ class Content:
                 f"its {self.compression} stream is cut short or damaged after {_whole_lines(self.path):,} lines "
                 f"({error}). Nothing of it was imported; fetch the file again."
             ) from error
-
-    def _seen(self, chunk: bytes) -> bytes:
-        self._hash.update(chunk)
-        self.lines += chunk.count(b"\n")
-        self.last = chunk[-1:]
-        if len(self.head) < HEAD_BYTES:
-            self.head += chunk[: HEAD_BYTES - len(self.head)]
         return chunk
 
 
@@ -312,11 +305,22 @@ def _block(body: bytes, first: int, limit: int) -> Block:
     text = text.view(pa.string())
     if b"\r" in body:
         text = pc.ascii_rtrim(text, characters="\r")
-    blank = pc.or_(pc.equal(pc.binary_length(text), 0), pc.utf8_is_space(text))
-    if pc.any(blank).as_py():
-        full = pc.invert(blank)
-        text, numbers = text.filter(full), numbers.filter(full)
+    blank = _blank(text)
+    if blank.any():
+        text, numbers = text.filter(pa.array(~blank)), numbers.filter(pa.array(~blank))
     return Block(_table(numbers, text), faults)
+
+
+def _blank(text: pa.Array) -> np.ndarray:
+    """Which lines hold nothing but blanks; looks only at those that begin with one."""
+    blank = pc.equal(pc.binary_length(text), 0).to_numpy(zero_copy_only=False).copy()
+    indented = np.flatnonzero(
+        pc.starts_with(text, " ").to_numpy(zero_copy_only=False)
+        | pc.starts_with(text, "\t").to_numpy(zero_copy_only=False)
+    )
+    if len(indented):
+        blank[indented] = pc.utf8_is_space(text.take(pa.array(indented))).to_numpy(zero_copy_only=False)
+    return blank
 
 
 def _unreadable(body: bytes, text: pa.Array, limit: int) -> dict[int, str]:

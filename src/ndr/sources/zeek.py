@@ -116,11 +116,15 @@ def _stream_of(record: dict[str, object]) -> str | None:
 
 def _recognises(head: str) -> bool:
     header, records = _headers(head), _records(head)
-    if header.fields or header.stream:
+    if header.stream:
         return bool(_CONN.fullmatch(header.stream)) and bool(records)
+    if header.fields:
+        return {"idorigh", "connstate"} <= set(map(_key, header.fields)) and bool(records)
     if records and (_PLAIN_HEADER.match(records[0]) or _HEADLESS.match(records[0])):
         return True
-    return any(_CONN.fullmatch(_stream_of(record) or "") for record in json_objects(head))
+    streams = {_stream_of(record) for record in json_objects(head)} - {None}
+    mixed = len(streams - {"other"}) > 1  # connections may come further down
+    return mixed or any(_CONN.fullmatch(stream or "") for stream in streams)
 
 
 def _no_sessions(head: str) -> str | None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ndr.table import Table
+from ndr.tables.settings import Spec
+from ndr.time import SLICE
+
 SESSION_FIELDS = pa.schema(
     [
         pa.field("event_start", pa.timestamp("us"), nullable=False),
@@ -28,4 +32,26 @@ SESSION_FIELDS = pa.schema(
         pa.field("sensor", pa.string()),
     ]
 )
-"""What every source yields. ``repeat_cnt`` is the device's repeat count, null meaning one; the last four are optional."""
+"""What every source yields. A null ``repeat_cnt`` (the device's repeat count) means one; the last four are optional."""
+
+_IBIS = {"bool": "boolean", "timestamp[us]": "timestamp(6)"}
+COLUMNS = {field.name: _IBIS.get(str(field.type), str(field.type)) for field in SESSION_FIELDS}
+
+
+class SessionRow(Spec):
+    """One row per record of a source: a session (TRAFFIC) or a threat seen in one (THREAT).
+
+    Times are UTC, bytes and packets are null when the source cannot know them. ``batch_end_ts`` is the end of the batch
+    that brought the record, null when none was named: then the record belongs to the batch of its own slice.
+    """
+
+
+sessions = Table(
+    name="sessions",
+    keys=(),
+    columns={**COLUMNS, "batch_end_ts": "timestamp(6)"},
+    every=SLICE,
+    at="event_end",
+    spec=SessionRow,
+    arrived="batch_end_ts",
+)

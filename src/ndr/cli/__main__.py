@@ -1,0 +1,7 @@
+"""``python -m ndr.cli`` is ``ndr``."""
+
+import sys
+
+from ndr.cli import main
+
+sys.exit(main())

@@ -1,0 +1,21 @@
+"""``ndr catalog``: what is measured, and which tables there are."""
+
+from __future__ import annotations
+
+import argparse
+from types import ModuleType
+from typing import Any
+
+from ndr import catalog
+
+
+def add_commands(commands: Any, lakes: ModuleType) -> None:
+    """``catalog``."""
+    command = commands.add_parser("catalog", help="every metric and table with unit, meaning and formula")
+    lakes.add_format_option(command, ("markdown", "json", "csv"))
+    command.set_defaults(run=_catalog)
+
+
+def _catalog(options: argparse.Namespace) -> int:
+    print({"markdown": catalog.as_markdown, "json": catalog.as_json, "csv": catalog.as_csv}[options.format](), end="")
+    return 0

@@ -1,0 +1,90 @@
+"""Opening a lake: the options that choose one, and everything a command works with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndr.engines.duckdb import DuckDB
+from ndr.errors import UsageError, shown
+from ndr.lake import STAGING, LocalLake
+from ndr.ledger import SqliteLedger
+from ndr.log import start_logging
+from ndr.queries import QueryCache
+from ndr.run import Workshop
+from ndr.specs import load_config
+from ndr.time import Interval, parse_instant
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class OpenLake:
+    """A lake of this machine, its ledger, and a workshop around both."""
+
+    lake: LocalLake
+    ledger: SqliteLedger
+    shop: Workshop
+
+
+def add_lake_options(command: argparse.ArgumentParser) -> None:
+    """``--lake`` and what goes with it."""
+    command.add_argument("--lake", required=True, metavar="DIR", help="folder that holds the tables")
+    command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; without it the defaults")
+    command.add_argument("--memory-limit", default="4GB", metavar="SIZE", help="memory of the engine (default 4GB)")
+    command.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: all cores)")
+    command.add_argument("--wait", type=float, default=600, metavar="SECONDS", help="wait this long for another run")
+    command.add_argument("--verbose", action="store_true", help="structured logs on stderr")
+
+
+def add_format_option(command: argparse.ArgumentParser, formats: tuple[str, ...] = ("table", "json", "csv")) -> None:
+    """``--format``."""
+    command.add_argument("--format", choices=formats, default=formats[0], help=f"default {formats[0]}")
+
+
+def add_interval_options(command: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """``--from`` and ``--to``."""
+    command.add_argument("--from", dest="start", required=required, metavar="TIME", help="UTC, first moment")
+    command.add_argument("--to", dest="end", required=required, metavar="TIME", help="UTC, first moment after")
+
+
+def interval_of(options: argparse.Namespace, whole: Interval | None) -> Interval:
+    """The asked interval; where an end is not given, that of the data.
+
+    Raises:
+        UsageError: nothing was imported yet and the interval is not fully given.
+    """
+    if not (options.start and options.end) and whole is None:
+        raise UsageError(
+            f"the lake {shown(options.lake)!r} holds no sessions yet: import some with ndr run PATH --lake."
+        )
+    start = parse_instant(options.start) if options.start else whole.start if whole else None
+    end = parse_instant(options.end) if options.end else whole.end if whole else None
+    if start is None or end is None:
+        raise UsageError("give --from and --to.")
+    return Interval(start, end)
+
+
+@contextmanager
+def open_lake(options: argparse.Namespace, *, existing: bool = True) -> Iterator[OpenLake]:
+    """The lake that the options name, closed again at the end.
+
+    Raises:
+        UsageError: the lake must exist and does not.
+    """
+    start_logging(verbose=options.verbose)
+    config = load_config(options.config)
+    root = str(options.lake)
+    if existing and not (Path(root.removeprefix("file://")) / LEDGER).is_file():
+        raise UsageError(f"there is no lake in {shown(root)!r}: make one with ndr run PATH --lake {shown(root)}.")
+    lake = LocalLake(root)
+    ledger = SqliteLedger(lake.root / LEDGER)
+    engine = DuckDB(str(lake.root / STAGING), memory_limit=options.memory_limit, threads=options.threads)
+    try:
+        yield OpenLake(lake, ledger, Workshop(config, ledger, lake, engine, QueryCache.of_user()))
+    finally:
+        engine.close()
+        ledger.close()

@@ -1,0 +1,211 @@
+"""``ndr run``: import logs, plan, build all that the data allow, and say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ndr.cli.lakes import OpenLake
+from ndr.cli.output import Progress, write_rows
+from ndr.errors import DataError, UsageError, shown
+from ndr.fingerprint import run_fingerprint
+from ndr.plan import Planner, Step
+from ndr.run import run
+from ndr.sources.files import FileReport, list_files
+from ndr.sources.formats import SOURCES
+from ndr.sources.imports import Batch, Importer, facts
+from ndr.sources.source import SourceSpec
+from ndr.specs import Config, checked
+from ndr.summary import busiest_networks, host_count, known_window_ends
+from ndr.tables import TABLES
+from ndr.tables.fg_a import fg_a
+from ndr.time import DAY, SLICE, Interval, iso, parse_instant
+
+_PARTLY_DONE = 4
+_AFTERMATH = timedelta(days=31)
+"""How long a session can matter to windows after it: 30 days of lookback and the longest window."""
+
+
+def add_commands(commands: Any, lakes: ModuleType) -> None:
+    """``run``."""
+    command = commands.add_parser("run", help="import logs and build every table the data allow")
+    command.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs of logs")
+    command.add_argument("--source", choices=sorted(SOURCES), help="format of the logs (default: seen from content)")
+    command.add_argument("--mini-batch-id", metavar="NAME", help="import everything as one named batch")
+    command.add_argument("--batch-start", metavar="TIME", help="UTC, start of the named batch")
+    command.add_argument("--batch-end", metavar="TIME", help="UTC, end of the named batch: when it had arrived")
+    lakes.add_lake_options(command)
+    lakes.add_format_option(command, ("table", "json"))
+    command.set_defaults(run=lambda options: _run(options, lakes))
+
+
+def _batch(options: argparse.Namespace) -> Batch | None:
+    given = (options.mini_batch_id, options.batch_start, options.batch_end)
+    if not any(given):
+        return None
+    if not all(given):
+        raise UsageError("a named batch needs all three of --mini-batch-id, --batch-start and --batch-end.")
+    name, start, end = given
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name.startswith("."):
+        raise UsageError(f"batch {shown(name)!r}: a batch name is 1 to 64 letters, digits and . _ - .")
+    interval = Interval(parse_instant(start), parse_instant(end))
+    if (interval.end - datetime(1970, 1, 1)) % SLICE or (interval.start - datetime(1970, 1, 1)) % SLICE:
+        raise UsageError(f"batch {name}: {interval} must begin and end on a quarter hour.")
+    return Batch(name, interval)
+
+
+def source_specs(config: Config) -> dict[str, SourceSpec]:
+    """How each source is read, by the configuration.
+
+    Raises:
+        SpecError: an unknown source or key.
+    """
+    checked_names = {name: SOURCES for name in config.sources}
+    for name in checked_names:
+        if name not in SOURCES:
+            from ndr.errors import UnknownNameError
+
+            raise UnknownNameError("source", name, SOURCES)
+    return {name: checked(SourceSpec, config.sources.get(name, {}), f"sources.{name}") for name in SOURCES}
+
+
+def _run(options: argparse.Namespace, lakes: ModuleType) -> int:
+    batch = _batch(options)
+    paths = list_files(options.paths)
+    with lakes.open_lake(options, existing=False) as opened, opened.lake.writing(options.wait):
+        importer = Importer(
+            opened.lake, opened.ledger, source_specs(opened.shop.config),
+            opened.shop.config.project_parameters.clock, options.source, batch,
+        )  # fmt: skip
+        reports = _import(importer, paths)
+        built = build_news(opened)
+        summary = _summary(opened, reports, built)
+    if options.format == "json":
+        print(json.dumps(summary, indent=2))
+    else:
+        _tell(summary)
+    return _PARTLY_DONE if any(report.outcome == "refused" for report in reports) else 0
+
+
+def _import(importer: Importer, paths: Sequence[Path]) -> list[FileReport]:
+    bar = Progress("import")
+    counted = iter(range(len(paths)))
+    try:
+        return importer.files(paths, lambda path: bar(path.name, next(counted), len(paths)))
+    finally:
+        bar.close()
+
+
+def islands(starts: Sequence[datetime], last: datetime) -> list[Interval]:
+    """Stretches of time in which some window holds data; a month without a session is not walked through."""
+    found: list[Interval] = []
+    for start in starts:
+        end = min(start + DAY + SLICE, last)
+        if found and start <= found[-1].end:
+            found[-1] = Interval(found[-1].start, max(found[-1].end, end))
+        elif end > start:
+            found.append(Interval(start, end))
+    return found
+
+
+def plan_news(opened: OpenLake) -> list[Step]:
+    """What is missing because of imports that no finished run has built on; everything when nothing is new."""
+    ledger, config = opened.ledger, opened.shop.config
+    news = ledger.unsettled(run_fingerprint(config))
+    within = Interval(min(news), max(news) + _AFTERMATH) if news else None
+    last = ledger.last_arrival()
+    if last is None:
+        return []
+    planner = Planner(config, ledger, opened.lake)
+    steps: list[Step] = []
+    for island in islands(ledger.slice_starts(within), last):
+        steps += planner.plan([fg_a], island)
+    return steps
+
+
+def build_news(opened: OpenLake) -> dict[str, int]:
+    """Make what is missing; the number of parts made of each table."""
+    bar = Progress("build")
+    try:
+        built = run(plan_news(opened), opened.shop, bar)
+    finally:
+        bar.close()
+    opened.ledger.settle(run_fingerprint(opened.shop.config))
+    return built
+
+
+def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str, int]) -> dict[str, Any]:
+    ends = known_window_ends(opened.shop)
+    hosts = host_count(opened.shop, ends)
+    if opened.ledger.last_arrival() and not hosts:
+        seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
+        raise DataError(
+            "no session touches an internal network, so there is no host to describe. The most frequent networks are "
+            f"{seen}. Put yours into project_parameters.internal_networks of the configuration and run again."
+        )
+    by_outcome = {
+        kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
+    }
+    imported = by_outcome["imported"]
+
+    def total(name: str) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for report in imported:
+            counts.update(getattr(report, name))
+        return dict(sorted(counts.items()))
+
+    return {
+        "records_read": sum(r.read for r in imported),
+        "sessions": sum(r.sessions for r in imported),
+        "quarantined": sum(total("quarantined").values()),
+        "filtered": sum(total("filtered").values()),
+        "quarantined_by_reason": total("quarantined"),
+        "filtered_by_name": total("filtered"),
+        "mended_by_kind": total("mended"),
+        "files": [facts(r) for r in imported],
+        "known_files": [str(r.path) for r in by_outcome["known"]],
+        "skipped_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["skipped"]],
+        "refused_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["refused"]],
+        "hosts": hosts,
+        "windows": len(ends),
+        "first_window_end": iso(ends[0]) if ends else None,
+        "last_window_end": iso(ends[-1]) if ends else None,
+        "tables": {name: opened.ledger.row_count(name, opened.shop.config.feature_spec_version) for name in TABLES},
+        "built": dict(built),
+        "lake": str(opened.lake.root),
+    }
+
+
+def _tell(summary: Mapping[str, Any]) -> None:
+    """The summary for people."""
+    counts = summary["records_read"], summary["sessions"], summary["quarantined"], summary["filtered"]
+    print("{} records read = {} sessions + {} quarantined + {} filtered".format(*counts))
+    for title in ("quarantined_by_reason", "filtered_by_name", "mended_by_kind"):
+        for name, count in summary[title].items():
+            print(f"  {title.split('_')[0]} {name}: {count}")
+    if summary["known_files"]:
+        print(f"{len(summary['known_files'])} files hold nothing new")
+    for title in ("skipped", "refused"):
+        for file in summary[f"{title}_files"]:
+            print(f"{title} {shown(file['path'], 200)}: {file['reason']}")
+    print(
+        f"{summary['hosts']} hosts in {summary['windows']} window ends"
+        + (f", {summary['first_window_end']} to {summary['last_window_end']}" if summary["windows"] else "")
+    )
+    if not summary["built"]:
+        print("nothing to build: every table is up to date")
+    else:
+        write_rows(
+            [{"table": n, "parts built": summary["built"].get(n, 0), "rows": r} for n, r in summary["tables"].items()],
+            "table",
+        )
+    print(f"lake: {summary['lake']}; rows of a host: ndr show fg_a --lake {summary['lake']} --host IP", flush=True)
+    sys.stdout.flush()

@@ -1,0 +1,152 @@
+"""``ndr plan``, ``build``, ``status`` and ``show``: the tables of a lake."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from ndr.cli.lakes import OpenLake
+from ndr.cli.output import Progress, write_columns, write_rows
+from ndr.errors import DataError, UnknownNameError, shown
+from ndr.plan import Planner, Step
+from ndr.run import run
+from ndr.summary import host_rows
+from ndr.table import Table
+from ndr.tables import TABLES
+from ndr.time import Interval, ceil, floor, parse_instant
+
+
+def add_commands(commands: Any, lakes: ModuleType) -> None:
+    """The four commands."""
+    plan = commands.add_parser("plan", help="list what is missing to have a table over an interval")
+    build = commands.add_parser("build", help="make what is missing to have tables over an interval")
+    status = commands.add_parser("status", help="what a lake holds, and whether it is up to date")
+    show = commands.add_parser("show", help="print rows of a table")
+    plan.add_argument("table", metavar="TABLE")
+    build.add_argument("tables", nargs="+", metavar="TABLE")
+    status.add_argument("--verify", action="store_true", help="also compare every file with its checksum")
+    show.add_argument("table", metavar="TABLE")
+    show.add_argument("--host", metavar="IP", help="only rows about this address")
+    show.add_argument(
+        "--at", metavar="TIME", help="UTC: the part that holds or ends at this moment (default: the last)"
+    )
+    show.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many rows (default 20)")
+    for command in (plan, build):
+        lakes.add_interval_options(command)
+    for command, what in ((plan, _plan), (build, _build), (status, _status), (show, _show)):
+        lakes.add_lake_options(command)
+        lakes.add_format_option(command)
+        command.set_defaults(run=lambda options, what=what: what(options, lakes))
+
+
+def table_named(name: str) -> Table:
+    """The table of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in TABLES:
+        raise UnknownNameError("table", name, TABLES)
+    return TABLES[name]
+
+
+def _whole(opened: OpenLake) -> Interval | None:
+    starts = opened.ledger.slice_starts()
+    last = opened.ledger.last_arrival()
+    return Interval(starts[0], last) if starts and last else None
+
+
+def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table], lakes: ModuleType) -> list[Step]:
+    planner = Planner(opened.shop.config, opened.ledger, opened.lake)
+    return planner.plan(tables, lakes.interval_of(options, _whole(opened)))
+
+
+def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    rows = []
+    for step in steps:
+        starts = [key.start for key in step.ids]
+        rows.append(
+            {
+                "table": step.table.name,
+                "parts": len(step.ids),
+                "from": min(starts, default=None),
+                "to": max(starts) + step.table.every if starts else None,
+                "removed": len(step.gone),
+            }
+        )
+    return rows
+
+
+def _plan(options: argparse.Namespace, lakes: ModuleType) -> int:
+    with lakes.open_lake(options) as opened:
+        write_rows(_rows(_steps(opened, options, [table_named(options.table)], lakes)), options.format)
+    return 0
+
+
+def _build(options: argparse.Namespace, lakes: ModuleType) -> int:
+    tables = [table_named(name) for name in options.tables]
+    with lakes.open_lake(options) as opened, opened.lake.writing(options.wait):
+        steps = _steps(opened, options, tables, lakes)
+        bar = Progress("build")
+        try:
+            run(steps, opened.shop, bar)
+        finally:
+            bar.close()
+        write_rows(_rows(steps), options.format)
+    return 0
+
+
+def _status(options: argparse.Namespace, lakes: ModuleType) -> int:
+    with lakes.open_lake(options) as opened:
+        rows = [_state(table, opened, verify=options.verify) for table in TABLES.values()]
+    write_rows(rows, options.format)
+    return 3 if any(row["lost"] or row["changed"] for row in rows) else 0
+
+
+def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
+    from ndr.lake import checksum
+
+    if table.recipe is None:
+        units = opened.ledger.units()
+        files = [(unit.path, unit.checksum) for unit in units if unit.path]
+        starts, rows = opened.ledger.slice_starts(), sum(sum(unit.slices.values()) for unit in units)
+        parts, last = len(units), opened.ledger.last_arrival()
+    else:
+        found = opened.ledger.parts(table.name, opened.shop.config.feature_spec_version)
+        files = [(part.path, part.checksum) for part in found if part.path]
+        starts, rows, parts = [part.key.start for part in found], sum(part.rows for part in found), len(found)
+        last = max((table.interval(part.key).end for part in found), default=None)
+    here = [(path, digest) for path, digest in files if opened.lake.has(path)]
+    changed = sum(checksum(opened.lake.path(path)) != digest for path, digest in here) if verify else None
+    return {
+        "table": table.name, "parts": parts, "rows": rows, "from": min(starts, default=None), "to": last,
+        "lost": len(files) - len(here), "changed": changed,
+    }  # fmt: skip
+
+
+def _show(options: argparse.Namespace, lakes: ModuleType) -> int:
+    table = table_named(options.table)
+    with lakes.open_lake(options) as opened:
+        whole = _whole(opened)
+        if whole is None:
+            raise DataError(f"the lake {shown(options.lake)!r} holds no sessions yet.")
+        within = _within(table, options.at, opened, whole)
+        rows = host_rows(table, opened.shop, options.host, within, options.limit)
+    write_columns(rows, options.format)
+    return 0
+
+
+def _within(table: Table, at: str | None, opened: OpenLake, whole: Interval) -> Interval:
+    """The interval of the part that is asked for."""
+    if at is not None:
+        moment = parse_instant(at)
+        start = (ceil(moment, table.every) - table.every) if table.at_end else floor(moment, table.every)
+        return Interval(start, start + table.every)
+    if table.recipe is None:
+        return whole
+    parts = [p for p in opened.ledger.parts(table.name, opened.shop.config.feature_spec_version) if p.rows]
+    if not parts:
+        raise DataError(f"table {table.name} has no rows yet: ndr build {table.name} makes them.")
+    return table.interval(parts[-1].key)

@@ -1,0 +1,1 @@
+"""Engines: what runs a recipe's expressions over files. One file per engine."""

@@ -1,0 +1,160 @@
+"""The embedded engine: DuckDB in this process, no server, memory bounded by configuration, spilling to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ndr.errors import AdapterError, shown
+from ndr.run import Files, Output, Rows
+from ndr.table import Columns
+
+_ARROW = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "timestamp(6)": pa.timestamp("us"),
+}
+_SQL = {
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "timestamp(6)": "TIMESTAMP",
+}
+_MADE = "made"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class DuckDB:
+    """One in-memory database; tables are files, nothing is kept in it.
+
+    Raises:
+        AdapterError: DuckDB fails; its own words are the cause.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, scratch: str, *, memory_limit: str = "4GB", threads: int | None = None) -> None:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "temp_directory": scratch,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        if threads:
+            settings["threads"] = threads
+        try:
+            self._con = duckdb.connect(":memory:", config=settings)
+        except duckdb.Error as error:
+            raise AdapterError(f"DuckDB does not start with {settings}: {shown(str(error), 300)}") from error
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._con.close()
+
+    def compile(self, expression: ir.Table) -> str:
+        """The expression as DuckDB SQL."""
+        return str(ibis.to_sql(expression, dialect="duckdb"))
+
+    def write(
+        self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
+        outputs: Sequence[Output],
+    ) -> list[int]:  # fmt: skip
+        """Write each output's rows, sorted by ``order``; see :class:`ndr.run.Engine`."""
+        del columns
+        with self._offered(inputs):
+            if len(outputs) == 1:
+                return [self._copy(self._con.sql(query), order, outputs[0])]
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_MADE} AS {query}")
+            try:
+                return [self._copy(self._con.table(_MADE), order, output) for output in outputs]
+            finally:
+                self._con.execute(f"DROP TABLE {_MADE}")
+
+    def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
+        """The rows of a small result."""
+        with self._offered(inputs):
+            return list(self._con.sql(query).to_arrow_table().to_pylist())
+
+    @contextmanager
+    def _offered(self, inputs: Mapping[str, Files | Rows]) -> Iterator[None]:
+        """The inputs as views under their names, and DuckDB's errors as ours."""
+        try:
+            for name, content in inputs.items():
+                self._offer(name, content)
+            yield
+        except duckdb.Error as error:
+            raise AdapterError(f"DuckDB failed: {shown(str(error), 500)}") from error
+        finally:
+            for name, content in inputs.items():
+                if isinstance(content, Rows):
+                    self._con.unregister(name)
+                else:
+                    self._con.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+
+    def _copy(self, rows: duckdb.DuckDBPyRelation, order: Sequence[str], output: Output) -> int:
+        for column, value in output.where.items():
+            here = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
+            rows = rows.filter(here)
+        rows.sort(*(duckdb.ColumnExpression(c) for c in order)).write_parquet(output.path, compression="zstd")
+        count = int(pq.read_metadata(output.path).num_rows)
+        if not count:
+            Path(output.path).unlink()
+        return count
+
+    def _offer(self, name: str, content: Files | Rows) -> None:
+        if isinstance(content, Rows):
+            fields = [pa.field(column, _ARROW[dtype]) for column, dtype in content.columns.items()]
+            arrays = list(zip(*content.rows, strict=True)) if content.rows else [()] * len(fields)
+            data = [pa.array(values, field.type) for values, field in zip(arrays, fields, strict=True)]
+            self._con.register(name, pa.Table.from_arrays(data, schema=pa.schema(fields)))
+            return
+        if not content.paths:
+            nothing = ", ".join(f"NULL::{_SQL[dtype]} AS {quoted(c)}" for c, dtype in content.columns.items())
+            self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT {nothing} WHERE false")
+            return
+        self._files(content).create_view(name, replace=True)
+
+    def _files(self, content: Files) -> duckdb.DuckDBPyRelation:
+        groups: dict[tuple[tuple[str, object], ...], list[str]] = {}
+        constants = content.constants or [{}] * len(content.paths)
+        for path, fixed in zip(content.paths, constants, strict=True):
+            groups.setdefault(tuple(fixed.items()), []).append(path)
+        parts = []
+        for values, paths in ((dict(fixed), paths) for fixed, paths in groups.items()):
+            rows = self._con.read_parquet(paths, hive_partitioning=False)
+            rows = rows.select(
+                *(
+                    (
+                        duckdb.ConstantExpression(values[c]) if c in values else duckdb.ColumnExpression(c)
+                    ).cast(_SQL[dtype]).alias(c)
+                    for c, dtype in content.columns.items()
+                )
+            )  # fmt: skip
+            if content.within:
+                column, start, end = content.within
+                moment = duckdb.ColumnExpression(column)
+                rows = rows.filter(
+                    (moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end))
+                )
+            parts.append(rows)
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole.union(part)
+        return whole

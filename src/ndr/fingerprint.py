@@ -1,0 +1,73 @@
+"""Fingerprints: what a table's numbers depend on besides its inputs, as one hash.
+
+It covers the code of metrics and features and the table's own module (without comments and docstrings), the spec, the
+settings that the table says it uses, and the fingerprints of the tables it reads. A changed fingerprint makes parts
+missing; nothing else has to be switched over.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from ndr.specs import Config, canonical
+from ndr.table import Table
+from ndr.tables import TABLES
+
+_SHARED = ("metrics", "features")
+_ALONE = ("metric.py", "net.py", "tables/settings.py", "tables/shared.py")
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes docstrings out of a module."""
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and body and _is_text(body[0]):
+            node.body = body[1:]
+        return node
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+@cache
+def _code(module: str) -> str:
+    source = (files("ndr") / module).read_text(encoding="utf-8")
+    return ast.dump(_Bare().visit(ast.parse(source)))
+
+
+@cache
+def _shared_code() -> str:
+    package = files("ndr")
+    found = [f"{room}/{f.name}" for room in _SHARED for f in (package / room).iterdir() if f.name.endswith(".py")]
+    return _hash(*(_code(module) for module in (*sorted(found), *_ALONE)))
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def fingerprints(config: Config) -> dict[str, str]:
+    """The fingerprint of every table under a configuration."""
+    found: dict[str, str] = {}
+    for table in TABLES.values():
+        found[table.name] = _fingerprint(table, config, found)
+    return found
+
+
+def run_fingerprint(config: Config) -> str:
+    """One hash for all tables of a configuration."""
+    return _hash(*fingerprints(config).values())
+
+
+def _fingerprint(table: Table, config: Config, known: dict[str, str]) -> str:
+    own = _code(f"tables/{table.name}.py")
+    spec = canonical(config.spec(table))
+    settings = canonical(config.project_parameters, table.settings)
+    parents = [known[parent.name] for parent in table.parents]
+    return _hash(table.name, _shared_code(), own, spec, settings, config.feature_spec_version, *parents)

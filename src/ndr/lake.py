@@ -1,0 +1,136 @@
+"""The lake: where the files of the tables lie, and how they get there all at once.
+
+A file is written under ``_staging``, forced to disk and renamed to its place; a part's file name follows from the part
+alone, so writing a part again replaces it. Readers ask the ledger, which knows a file only after it is in place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
+from ndr.table import PartKey, Table
+
+STAGING = "_staging"
+
+
+class Lake(Protocol):
+    """What runs ask of a lake."""
+
+    def path(self, relative: str) -> str: ...
+    def stage(self, relative: str) -> str: ...
+    def publish(self, relative: str) -> str: ...
+    def has(self, relative: str) -> bool: ...
+    def remove(self, relative: str) -> None: ...
+
+
+def part_path(table: Table, version: str, key: PartKey, batch: str) -> str:
+    """Where a part lies: hive partitions by the start of its interval, then a file named after its batch."""
+    values = {
+        "feature_spec_version": version,
+        "dt": f"{key.start:%Y-%m-%d}",
+        "hh": f"{key.start:%H}",
+        "mm": f"{key.start:%M}",
+    }
+    folders = "/".join(f"{name}={values[name]}" for name in table.partitions)
+    suffix = "" if "feature_spec_version" in table.partitions else f".v{version}"
+    return f"{table.name}/{folders}/{batch}{suffix}.parquet"
+
+
+def checksum(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class LocalLake:
+    """A lake in a local folder.
+
+    Raises:
+        UsageError: the folder is a URI of another kind, or a file.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        text = str(root)
+        if "://" in text and not text.startswith("file://"):
+            raise UsageError(f"the lake {shown(text)!r} is no local folder; only local lakes can be written so far.")
+        self.root = Path(text.removeprefix("file://")).absolute()
+        try:
+            (self.root / STAGING).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"the lake {shown(text)!r} cannot be made: {error.strerror}.") from error
+
+    @contextmanager
+    def writing(self, wait_seconds: float) -> Iterator[None]:
+        """Be the only writer; leftovers of a writer that was killed are cleared first.
+
+        Raises:
+            LakeBusyError: another writer did not finish in time.
+        """
+        with (self.root / ".lock").open("w") as lock:
+            deadline = time.monotonic() + wait_seconds
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise LakeBusyError(str(self.root), wait_seconds) from None
+                    time.sleep(0.1)
+            shutil.rmtree(self.root / STAGING, ignore_errors=True)
+            (self.root / STAGING).mkdir()
+            yield
+
+    def path(self, relative: str) -> str:
+        """The absolute path of a file of the lake."""
+        return str(self.root / relative)
+
+    def stage(self, relative: str) -> str:
+        """Where to write a file before it is published."""
+        return str(self.root / STAGING / relative.replace("/", "~"))
+
+    def publish(self, relative: str) -> str:
+        """Put a staged file in its place, over what was there; return its checksum.
+
+        Raises:
+            AdapterError: the disk is full, or the folder may not be written.
+        """
+        staged, final = Path(self.stage(relative)), self.root / relative
+        try:
+            _sync(staged)
+            digest = checksum(staged)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(final)
+            _sync(final.parent)
+        except OSError as error:
+            raise AdapterError(f"{shown(str(final))} cannot be written: {error.strerror}.") from error
+        return digest
+
+    def has(self, relative: str) -> bool:
+        """Whether the file is there."""
+        return (self.root / relative).is_file()
+
+    def remove(self, relative: str) -> None:
+        """Remove a file, and the folders that this leaves empty; a file that is gone is fine."""
+        final = self.root / relative
+        final.unlink(missing_ok=True)
+        for folder in final.parents:
+            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()

@@ -1,0 +1,253 @@
+"""Run: the only loop in the program. Read, make, check the shape, write, commit; then the next chunk of the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+
+from ndr import __version__
+from ndr.fingerprint import fingerprints
+from ndr.lake import Lake, part_path
+from ndr.ledger import Ledger, Part
+from ndr.log import log
+from ndr.plan import Inputs, Step
+from ndr.queries import QueryCache
+from ndr.specs import Config
+from ndr.table import Columns, Context, Given, PartKey, Table
+from ndr.tables.sessions import sessions
+from ndr.time import DAY, SLICE, Interval, floor, iso
+
+
+@dataclass(frozen=True)
+class Files:
+    """Parquet files of one stored table, each with the values of columns that the files do not hold."""
+
+    columns: Columns
+    paths: Sequence[str]
+    constants: Sequence[Mapping[str, Any]] = ()
+    within: tuple[str, datetime, datetime] | None = None
+    """Column, start and end: only rows of this time are wanted."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A small table that was computed."""
+
+    columns: Columns
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file to write: the rows in which the columns have these values."""
+
+    where: Mapping[str, datetime]
+    path: str
+
+
+class Engine(Protocol):
+    """What runs a recipe: expressions in, Parquet files out."""
+
+    name: str
+
+    def compile(self, expression: ir.Table) -> str:
+        """The expression in the engine's language."""
+
+    def write(
+        self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
+        outputs: Sequence[Output],
+    ) -> list[int]:  # fmt: skip
+        """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file."""
+
+    def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
+        """The rows of a small result."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything a run works with."""
+
+    config: Config
+    ledger: Ledger
+    lake: Lake
+    engine: Engine
+    queries: QueryCache = QueryCache()
+    chunk_rows: int = 20_000_000
+    """Input rows, counted once for every part that reads them, up to which parts are made together."""
+
+
+def run(
+    steps: Sequence[Step], shop: Workshop, progress: Callable[[str, int, int], None] | None = None
+) -> dict[str, int]:
+    """Make what the plan lists; return how many parts of each table were made.
+
+    Progress is told after every chunk: the table, the parts made so far and those of the whole plan.
+    """
+    made: dict[str, int] = {}
+    total = sum(len(step.ids) for step in steps)
+    done = 0
+    for step in steps:
+        query = _query(step.table, shop) if step.ids else ""
+        for chunk in _chunks(step, shop):
+            _make(step, chunk, query, shop)
+            done += len(chunk)
+            made[step.table.name] = made.get(step.table.name, 0) + len(chunk)
+            if progress:
+                progress(step.table.name, done, total)
+        _forget(step, shop)
+    return made
+
+
+def _query(table: Table, shop: Workshop) -> str:
+    """The table's recipe in the engine's language."""
+
+    def compiled() -> str:
+        config = shop.config
+        expression = table.expression(config.spec(table), config.project_parameters, config.feature_spec_version)
+        return shop.engine.compile(expression)
+
+    return shop.queries.get(fingerprints(shop.config)[table.name], shop.engine.name, compiled)
+
+
+def _chunks(step: Step, shop: Workshop) -> Iterator[list[PartKey]]:
+    """Consecutive parts of one day whose inputs are not too many rows together."""
+    weigh = _Weights(step, shop)
+    chunk: list[PartKey] = []
+    weight = 0
+    for key in step.ids:
+        more = weigh(step.inputs[key])
+        if chunk and (floor(key.start, DAY) != floor(chunk[0].start, DAY) or weight + more > shop.chunk_rows):
+            yield chunk
+            chunk, weight = [], 0
+        chunk.append(key)
+        weight += more
+    if chunk:
+        yield chunk
+
+
+class _Weights:
+    """How many rows a part reads, by the ledger."""
+
+    def __init__(self, step: Step, shop: Workshop) -> None:
+        self._shop = shop
+        self._inputs = step.inputs.values()
+        self._rows: dict[str, dict[PartKey, int]] = {}
+
+    def __call__(self, inputs: Inputs) -> int:
+        return sum(self._of(table).get(key, 0) for _, table, keys in inputs for key in keys)
+
+    def _of(self, table: Table) -> dict[PartKey, int]:
+        if table.name not in self._rows:
+            keys = {key for inputs in self._inputs for _, read, keys in inputs if read is table for key in keys}
+            self._rows[table.name] = self._count(table, _hull(table, keys))
+        return self._rows[table.name]
+
+    def _count(self, table: Table, within: Interval) -> dict[PartKey, int]:
+        ledger, version = self._shop.ledger, self._shop.config.feature_spec_version
+        if table is not sessions:
+            return {part.key: part.rows for part in ledger.parts(table.name, version, within)}
+        rows: dict[PartKey, int] = {}
+        for unit in ledger.units(within):
+            for key, count in unit.slices.items():
+                rows[key] = rows.get(key, 0) + count
+        return rows
+
+
+def _hull(table: Table, keys: Collection[PartKey]) -> Interval:
+    """The interval in which all these parts start."""
+    return Interval(min(key.start for key in keys), max(key.start for key in keys) + table.every)
+
+
+def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> None:
+    table, version, started = step.table, shop.config.feature_spec_version, time.perf_counter()
+    batches = shop.ledger.batches()
+    paths = {key: part_path(table, version, key, _batch(table, key, batches)) for key in chunk}
+    outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
+    inputs = _inputs(step, chunk, shop, batches)
+    counts = shop.engine.write(query, inputs, table.columns, table.keys, outputs)
+    before = {
+        part.key: part for part in shop.ledger.parts(table.name, version, _hull(table, chunk)) if part.key in paths
+    }
+    made = []
+    for key, rows in zip(chunk, counts, strict=True):
+        digest = shop.lake.publish(paths[key]) if rows else ""
+        made.append(Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", digest))
+    seconds = time.perf_counter() - started
+    shop.ledger.commit(made, [], _record(table, made, shop, seconds))
+    kept = {part.path for part in made}
+    for part in before.values():
+        if part.path and part.path not in kept:
+            shop.lake.remove(part.path)
+    log("built", table=table.name, parts=len(made), rows=sum(counts), seconds=round(seconds, 3))
+
+
+def _batch(table: Table, key: PartKey, batches: Mapping[datetime, str]) -> str:
+    named = batches.get(key.known_at) if table.every == SLICE else None
+    return named or f"{key.known_at - table.every:%Y%m%dT%H%MZ}"
+
+
+def _where(table: Table, key: PartKey) -> dict[str, datetime]:
+    where = {table.at: table.at_value(key)}
+    return where | {table.arrived: key.known_at} if table.arrived else where
+
+
+def _inputs(
+    step: Step, chunk: Sequence[PartKey], shop: Workshop, batches: Mapping[datetime, str]
+) -> dict[str, Files | Rows]:
+    context = Context(shop.config.project_parameters, shop.config.spec(step.table), chunk, batches)
+    found: dict[str, Files | Rows] = {}
+    for name, read in step.table.reads.items():
+        if isinstance(read, Given):
+            found[name] = Rows(read.columns, read.rows(context))
+            continue
+        keys = {key for part in chunk for argument, _, keys in step.inputs[part] if argument == name for key in keys}
+        found[name] = _session_files(keys, shop) if read.table is sessions else _part_files(read.table, keys, shop)
+    return found
+
+
+def _part_files(table: Table, keys: set[PartKey], shop: Workshop) -> Files:
+    if not keys:
+        return Files(table.columns, [])
+    parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, _hull(table, keys))
+    return Files(table.columns, [shop.lake.path(part.path) for part in parts if part.key in keys and part.path])
+
+
+def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
+    within = _hull(sessions, keys)
+    units = [unit for unit in shop.ledger.units(within) if not keys.isdisjoint(unit.slices)]
+    return Files(
+        sessions.columns,
+        [shop.lake.path(unit.path) for unit in units],
+        [{"batch_end_ts": unit.batch_end} for unit in units],
+        (shop.config.project_parameters.clock, within.start, within.end),
+    )
+
+
+def _record(table: Table, made: Sequence[Part], shop: Workshop, seconds: float) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "version": shop.config.feature_spec_version,
+        "engine": shop.engine.name,
+        "code": __version__,
+        "seconds": round(seconds, 3),
+        "finished": iso(datetime.now(UTC).replace(tzinfo=None)),
+        "parts": [
+            {"start": iso(p.key.start), "known_at": iso(p.key.known_at), "id": p.id, "rows": p.rows, "path": p.path,
+             "sha256": p.checksum}
+            for p in made
+        ],
+    }  # fmt: skip
+
+
+def _forget(step: Step, shop: Workshop) -> None:
+    """Take out the parts that have no inputs any more."""
+    if step.gone:
+        shop.ledger.commit([], step.gone, {"table": step.table.name, "gone": [part.path for part in step.gone]})
+        for part in step.gone:
+            if part.path:
+                shop.lake.remove(part.path)

@@ -1,0 +1,134 @@
+"""Specs: the configuration, read from YAML or JSON and checked key by key.
+
+A configuration file is treated as hostile: plain data only, no tags, no aliases, bounded size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from ndr.errors import SpecError, near_miss, shown
+from ndr.table import Table
+from ndr.tables import TABLES
+from ndr.tables.settings import Inert, Settings, Spec
+
+_SIZE_LIMIT = 4 << 20
+S = TypeVar("S", bound=BaseModel)
+JOBS: dict[str, Table] = {t.job: t for t in TABLES.values() if t.job}
+"""Outside names of the tables that can be configured."""
+
+
+class Config(Spec):
+    """The configuration of a lake: one file, every key optional."""
+
+    project_name: str = Field(default="default", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    feature_spec_version: str = Field(default="1", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
+    project_parameters: Settings = Settings()
+    jobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def spec(self, table: Table) -> Spec:
+        """The spec of a table, defaults where the configuration says nothing.
+
+        Raises:
+            SpecError: a key is unknown or a value breaks its rule.
+        """
+        values = self.jobs.get(table.job or "", {})
+        kind: type[Spec] = table.spec or Spec
+        ours = {k: v for k, v in values.items() if k not in {"project_name", "job_name", "feature_spec_version"}}
+        return checked(kind, ours, f"jobs.{table.job}")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, which a small file could blow up a machine with; versions stay text."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise SpecError(f"line {mark.line + 1}: YAML aliases are not read here; write the value out.")
+        return super().compose_node(parent, index)
+
+
+def _known(kind: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    for step in path[:-1]:
+        field = kind.model_fields.get(str(step))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        kind = annotation
+    return sorted(kind.model_fields)
+
+
+def checked(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """The values as a spec.
+
+    Raises:
+        SpecError: names the key, the value seen and the rule, with the nearest valid name of an unknown key.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = tuple(str(step) for step in first["loc"])
+        path = ".".join(filter(None, (where, *at)))
+        if first["type"] == "extra_forbidden":
+            known = _known(kind, at)
+            message = f"{path}: unknown key.{near_miss(at[-1], known)} Known: {', '.join(known) or 'none'}."
+        else:
+            message = f"{path}: {first['msg']}, seen {shown(first['input'])}."
+        raise SpecError(message) from None
+
+
+def load_config(path: str | Path | None) -> Config:
+    """The configuration in a YAML or JSON file; without a path the defaults.
+
+    Raises:
+        SpecError: the file cannot be read, is no mapping, or breaks a rule.
+    """
+    if path is None:
+        return Config()
+    file = Path(path)
+    try:
+        raw = file.read_bytes()[: _SIZE_LIMIT + 1]
+        if len(raw) > _SIZE_LIMIT:
+            raise SpecError(f"{shown(str(file))} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small.")
+        values = yaml.load(raw.decode("utf-8"), Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with less
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"{shown(str(file))} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
+    if not isinstance(values or {}, dict):
+        raise SpecError(f"{shown(str(file))} must hold keys and values, not {type(values).__name__}.")
+    config = checked(Config, _versions_as_text(values or {}), "")
+    for job in config.jobs:
+        if job not in JOBS:
+            raise SpecError(f"jobs.{job}: unknown job.{near_miss(job, JOBS)} Known: {', '.join(JOBS)}.")
+    for table in JOBS.values():
+        config.spec(table)
+    return config
+
+
+def _versions_as_text(values: dict[str, Any]) -> dict[str, Any]:
+    version = values.get("feature_spec_version")
+    if isinstance(version, int | float) and not isinstance(version, bool):
+        raise SpecError(
+            f"feature_spec_version: {version} reads as a number, where 1.10 and 1.1 are the same; quote it: '{version}'."
+        )
+    return values
+
+
+def inert_keys(spec: Spec) -> list[str]:
+    """The keys that are set, accepted for the previous platform's sake, and mean nothing here."""
+    fields = type(spec).model_fields
+    return [name for name in fields if fields[name].annotation is Inert and getattr(spec, name) is not None]
+
+
+def canonical(spec: BaseModel, only: tuple[str, ...] | None = None) -> str:
+    """The values that make a difference, as JSON in one fixed order."""
+    values = spec.model_dump(mode="json", include=set(only) if only is not None else None)
+    fields = type(spec).model_fields
+    return json.dumps({k: v for k, v in values.items() if fields[k].annotation is not Inert}, sort_keys=True)

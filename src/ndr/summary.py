@@ -1,0 +1,81 @@
+"""Small questions to a lake: how many hosts, which windows, which networks, the rows of one host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from ndr.run import Files, Workshop
+from ndr.table import PartKey, Table
+from ndr.tables.fg_a import WINDOWS, fg_a
+from ndr.tables.sessions import sessions
+from ndr.time import Interval
+
+_LONGEST = max(WINDOWS, key=lambda label: WINDOWS[label])
+
+
+def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: set[PartKey] | None = None) -> Files:
+    """The files of a table's parts."""
+    if table is sessions:
+        units = [unit for unit in shop.ledger.units(within) if unit.path]
+        return Files(
+            sessions.columns, [shop.lake.path(u.path) for u in units], [{"batch_end_ts": u.batch_end} for u in units]
+        )
+    parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, within)
+    wanted = [part for part in parts if part.path and (keys is None or part.key in keys)]
+    return Files(table.columns, [shop.lake.path(part.path) for part in wanted])
+
+
+def known_window_ends(shop: Workshop) -> list[datetime]:
+    """The window ends for which FG-A exists, in order."""
+    return [part.key.known_at for part in shop.ledger.parts(fg_a.name, shop.config.feature_spec_version) if part.rows]
+
+
+def host_count(shop: Workshop, ends: Sequence[datetime]) -> int:
+    """Distinct hosts of all windows: those of the longest windows that end a day apart cover every slice."""
+    chosen: set[PartKey] = set()
+    covered: datetime | None = None
+    for end in reversed(ends):
+        if covered is None or end <= covered:
+            chosen.add(PartKey(end - fg_a.every, end))
+            covered = end - WINDOWS[_LONGEST]
+    if not chosen:
+        return 0
+    rows = fg_a.unbound("rows")
+    counted = rows.filter(rows.window_label == _LONGEST).agg(hosts=rows.host_ip.nunique())
+    return int(_fetch(counted, rows=stored(fg_a, shop, None, chosen), shop=shop)[0]["hosts"])
+
+
+def busiest_networks(shop: Workshop, limit: int = 5) -> list[tuple[str, int]]:
+    """The /16 (IPv4) or /32 (IPv6) networks of most source addresses, with their records."""
+    rows = sessions.unbound("rows")
+    four = rows.source_ip.re_extract(r"^(\d+\.\d+)\.", 1) + ".0.0/16"
+    six = rows.source_ip.re_extract(r"^([0-9a-f]*:[0-9a-f]*)", 1) + "::/32"
+    network = ibis.ifelse(rows.source_ip.contains(":"), six, four)
+    counted = rows.group_by(network=network).agg(records=rows.count())
+    top = counted.order_by(ibis.desc("records"), "network").limit(limit)
+    return [(row["network"], row["records"]) for row in _fetch(top, rows=stored(sessions, shop), shop=shop)]
+
+
+def host_rows(
+    table: Table, shop: Workshop, host: str | None, within: Interval | None, limit: int
+) -> list[dict[str, Any]]:
+    """Rows of a table, those of one host when one is named, in the order of the keys, at most ``limit``."""
+    rows = table.unbound("rows")
+    if host is not None:
+        ends = [c for c in ("host_ip", "src_ip", "dst_ip", "source_ip", "destination_ip") if c in table.columns]
+        rows = rows.filter(ibis.or_(*(rows[column] == host for column in ends)))
+    if within is not None:
+        moment = rows[table.at]
+        late = (moment > within.start) & (moment <= within.end)
+        rows = rows.filter(late if table.at_end else (moment >= within.start) & (moment < within.end))
+    ordered = rows.order_by(*(table.keys or (table.at, "source_ip"))).limit(limit)
+    return _fetch(ordered, rows=stored(table, shop, within), shop=shop)
+
+
+def _fetch(expression: ir.Table, *, rows: Files, shop: Workshop) -> list[dict[str, Any]]:
+    return shop.engine.fetch(shop.engine.compile(expression), {"rows": rows})
