@@ -1,11 +1,10 @@
 """From any format's draft to sessions: one set of rules for times, addresses, ports, amounts and names.
 
-Numbers and times are cast column by column in DuckDB; addresses and names are looked at once per distinct value.
+Addresses and names are looked at once per distinct value.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import ipaddress
 from collections import Counter
@@ -13,11 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ndr.errors import SpecError, UnknownNameError, shown
+from ndr.sources.casting import cast_columns, present, time_zones
 from ndr.sources.source import SourceSpec
 from ndr.tables.sessions import SESSION_FIELDS
 from ndr.time import EPOCH
@@ -25,8 +24,6 @@ from ndr.time import EPOCH
 LATEST = datetime(2100, 1, 1)
 MAX_PORT = 65535
 
-_NUMBERS = ("source_port", "destination_port", "source_bytes", "destination_bytes", "source_packets",
-            "destination_packets", "repeat_cnt")  # fmt: skip
 _NAMES = ("application", "rule", "machine_name", "sensor")
 _PROTOCOLS = {
     "0": "hopopt", "1": "icmp", "2": "igmp", "4": "ipip", "6": "tcp", "17": "udp", "27": "rdp", "33": "dccp",
@@ -52,28 +49,10 @@ class Converted:
     mended: Counter[str]
 
 
-@functools.cache
-def _duckdb() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 2})
-
-
-def query(sql: str, **tables: pa.Table) -> pa.Table:
-    """The result of one query over Arrow tables, in their row order where the query keeps it; times are UTC."""
-    cursor = _duckdb().cursor()
-    try:
-        cursor.execute("SET TimeZone = 'UTC'")
-        for name, table in tables.items():
-            cursor.register(name, table)
-        return cursor.execute(sql).to_arrow_table()
-    finally:
-        cursor.close()
-
-
 def check_spec(spec: SourceSpec) -> None:
     """Raises SpecError where ``time_zone`` or ``earliest`` means nothing."""
-    zones = query("SELECT name FROM pg_timezone_names()")["name"].to_pylist()
-    if spec.time_zone not in zones:
-        raise UnknownNameError("time zone", spec.time_zone, zones)
+    if spec.time_zone not in time_zones():
+        raise UnknownNameError("time zone", spec.time_zone, time_zones())
     _earliest(spec.earliest)
 
 
@@ -96,12 +75,12 @@ def clean_name(text: str) -> str | None:
 def convert(draft: pa.Table, spec: SourceSpec) -> Converted:
     """Sessions out of a draft, in its order."""
     draft = draft.combine_chunks()
-    filtered = Counter(_present(draft, "filtered").drop_null().to_pylist())
-    draft = draft.filter(pc.is_null(_present(draft, "filtered"))) if filtered else draft
-    cast = _cast(draft, spec)
-    ends = {name: _addresses(_present(draft, name)) for name in ("source_ip", "destination_ip")}
+    filtered = Counter(present(draft, "filtered").drop_null().to_pylist())
+    draft = draft.filter(pc.is_null(present(draft, "filtered"))) if filtered else draft
+    cast = cast_columns(draft, spec)
+    ends = {name: _addresses(present(draft, name)) for name in ("source_ip", "destination_ip")}
     start, end, mends = _times(cast)
-    reasons = _reasons(_present(draft, "fault"), start, end, ends.values(), _earliest(spec.earliest))
+    reasons = _reasons(present(draft, "fault"), start, end, ends.values(), _earliest(spec.earliest))
     faults: list[tuple[int, str]] = []
     if reasons.null_count < len(reasons):
         good, bad = pc.is_null(reasons), pc.is_valid(reasons)
@@ -112,18 +91,10 @@ def convert(draft: pa.Table, spec: SourceSpec) -> Converted:
         mends = {kind: where.filter(good) for kind, where in mends.items()}
     mended = Counter({kind: pc.sum(where).as_py() or 0 for kind, where in mends.items()})
     columns = {"event_start": start.cast(pa.timestamp("us")), "event_end": end.cast(pa.timestamp("us")), **ends}
-    columns |= _names(draft) | {"established": _mapped(_present(draft, "established"), _truth, pa.bool_())}
+    columns |= _names(draft) | {"established": _mapped(present(draft, "established"), _truth, pa.bool_())}
     columns |= _amounts(draft, cast, mended) | _ports(draft, cast, columns["network_transport"], mended)
     sessions = pa.table([columns[name] for name in SESSION_FIELDS.names], names=SESSION_FIELDS.names)
     return Converted(sessions.cast(SESSION_FIELDS), faults, filtered, +mended)
-
-
-def _present(draft: pa.Table, name: str) -> pa.Array:
-    """The column as one array; all null where the format has none."""
-    if name not in draft.column_names:
-        return pa.nulls(len(draft), pa.string())
-    column = draft[name].combine_chunks()
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def _earliest(text: str) -> datetime:
@@ -135,70 +106,6 @@ def _earliest(text: str) -> datetime:
 
 def _micros(moment: datetime) -> int:
     return int((moment - EPOCH).total_seconds()) * 1_000_000
-
-
-# ------------------------------------------------------------------------------------------------ times and numbers
-
-
-def _time_sql(name: str, zone: str) -> str:
-    """Microseconds since 1970 UTC out of text: ISO with or without a zone, or an epoch in s, ms, us or ns.
-
-    DuckDB's cast to TIMESTAMP ignores an offset, so times with one take the slower cast to TIMESTAMPTZ.
-    """
-    zoned = f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ))"
-    naive = f"epoch_us(TRY_CAST({name} AS TIMESTAMP))"
-    local = naive if zone == "UTC" else f"epoch_us(timezone('{zone}', TRY_CAST({name} AS TIMESTAMP)))"
-    seconds = f"TRY_CAST({name} AS DECIMAL(28, 6))"
-    wide = f"TRY_CAST({name} AS DECIMAL(38, 9))"
-    return f"""CASE
-      WHEN {name} IS NULL THEN NULL
-      WHEN suffix({name}, 'Z') THEN {naive}
-      WHEN substr({name}, 5, 1) IN ('-', '/') AND contains({name}, ':') THEN CASE
-        WHEN regexp_matches({name}, ':[0-9.:]+ ?[-+A-Za-z]') THEN {zoned}
-        ELSE {local} END
-      WHEN abs({seconds}) < 1e11 THEN TRY_CAST({seconds} * 1000000 AS BIGINT)
-      WHEN abs({wide}) < 1e14 THEN TRY_CAST({wide} * 1000 AS BIGINT)
-      WHEN abs({wide}) < 1e17 THEN TRY_CAST({wide} AS BIGINT)
-      WHEN abs({wide}) < 1e20 THEN TRY_CAST({wide} / 1000 AS BIGINT)
-      END"""
-
-
-def _cast(draft: pa.Table, spec: SourceSpec) -> pa.Table:
-    """Every column of numbers or times as int64 (times and lengths in microseconds), null where the text is none.
-
-    Columns whose every value is plain are cast by Arrow, which knows no other; the rest value by value in DuckDB.
-    """
-    zone = spec.time_zone
-    parts = {
-        "event_start": _time_sql("event_start", zone),
-        "event_end": _time_sql("event_end", zone),
-        "duration": "TRY_CAST(TRY_CAST(duration AS DECIMAL(28, 6)) * 1000000 AS BIGINT)",
-        **{name: f"TRY_CAST({name} AS BIGINT)" for name in _NUMBERS},
-    }
-    columns: dict[str, pa.Array] = {}
-    for name in parts:
-        column = _present(draft, name)
-        kinds = [pa.int64()] if name in _NUMBERS else _PLAIN_TIMES[: 2 if zone == "UTC" else 1]
-        columns[name] = _plainly(column, kinds if name != "duration" else [])
-    slow = [name for name, column in columns.items() if column is None]
-    if slow:
-        sql = ", ".join(f"{parts[name]} AS {name}" for name in slow)
-        done = query(f"SELECT {sql} FROM draft", draft=draft.select(slow))  # noqa: S608 - our own names
-        columns |= {name: done[name].combine_chunks() for name in slow}
-    return pa.table(columns)
-
-
-_PLAIN_TIMES = [pa.timestamp("us", "UTC"), pa.timestamp("us")]
-
-
-def _plainly(column: pa.Array, kinds: list[pa.DataType]) -> pa.Array | None:
-    """The column as int64 if every value is written as one of these kinds (tried in turn), else None."""
-    if column.null_count == len(column):
-        return pa.nulls(len(column), pa.int64())
-    for kind in kinds:
-        with contextlib.suppress(pa.ArrowInvalid):
-            return column.cast(kind).cast(pa.int64())
-    return None
 
 
 def _times(cast: pa.Table) -> tuple[pa.Array, pa.Array, dict[str, pa.Array]]:
@@ -271,7 +178,7 @@ def _within(number: pa.Array, least: int, most: int | None, kind: str, mended: C
     return pc.if_else(pc.fill_null(outside, fill_value=False), None, number)
 
 
-def _count_lost(  # noqa: PLR0913 - one column, its text and its meaning
+def _count_lost(
     draft: pa.Table, name: str, number: pa.Array, kind: str, mended: Counter[str], *, unless: pa.Array | None = None
 ) -> None:
     """Counts texts that are there but did not become a number."""
@@ -279,7 +186,7 @@ def _count_lost(  # noqa: PLR0913 - one column, its text and its meaning
         return
     lost = pc.and_(pc.is_null(number), pc.is_valid(draft[name].combine_chunks()))
     lost = lost if unless is None else pc.and_not(lost, unless)
-    for value in _present(draft, name).filter(lost).to_pylist():
+    for value in present(draft, name).filter(lost).to_pylist():
         if value.strip() not in _NOTHING:
             mended[f"{kind}_overflow" if value.strip().lstrip("+-").isdigit() else f"bad_{kind}"] += 1
 
@@ -289,6 +196,8 @@ def _count_lost(  # noqa: PLR0913 - one column, its text and its meaning
 
 def _mapped(column: pa.Array, change: Callable[[str], object], kind: pa.DataType | None = None) -> pa.Array:
     """``change`` of every value, called once per distinct value."""
+    if column.null_count == len(column):
+        return pa.nulls(len(column), kind or pa.string())
     coded = column.dictionary_encode()
     changed = pa.array([change(value) for value in coded.dictionary.to_pylist()], kind or pa.string())
     return changed.take(coded.indices)
@@ -309,7 +218,7 @@ def _names(draft: pa.Table) -> dict[str, pa.Array]:
         "network_transport": _transport, "event_action": _lower, "event_reason": _lower, "event_name": _upper,
         **dict.fromkeys(_NAMES, clean_name),
     }  # fmt: skip
-    columns = {name: _mapped(_present(draft, name), change) for name, change in changes.items()}
+    columns = {name: _mapped(present(draft, name), change) for name, change in changes.items()}
     missing = {"network_transport": "unknown", "event_action": "unknown", "event_name": "TRAFFIC"}
     return columns | {name: pc.fill_null(columns[name], fill_value=value) for name, value in missing.items()}
 

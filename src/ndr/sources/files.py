@@ -16,20 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ndr.errors import UsageError, near_miss, shown
+from ndr.sources.content import HEAD_BYTES, BrokenContentError, Content, UnreadableFileError, prefixes
 from ndr.sources.convert import check_spec, convert
 from ndr.sources.formats import recognised, source_named
 from ndr.sources.outputs import Outputs, Part, Tally
-from ndr.sources.reading import (
-    HEAD_BYTES,
-    Block,
-    BrokenContentError,
-    Content,
-    Fault,
-    UnreadableFileError,
-    ahead,
-    blocks,
-    prefixes,
-)
+from ndr.sources.reading import Block, Fault, ahead, blocks
 from ndr.sources.source import Reader, Source, SourceSpec
 from ndr.tables.sessions import SESSION_FIELDS
 
@@ -217,14 +208,13 @@ def _start(task: _Task, content: Content) -> tuple[_Start, Content | None]:
 def _import(task: _Task, source: Source, content: Content, chunks: Iterator[bytes], start: _Start) -> FileReport:
     spec = task.specs.get(source.name, SourceSpec())
     content.expansion_limit = spec.expansion_limit
-    numbered = ahead(blocks(chunks, spec.line_bytes_limit))
     tally = Tally()
+    drafted = ahead(_drafts(source.reader(spec), ahead(blocks(chunks, spec.line_bytes_limit)), start.line))
     with Outputs(task.path, task.sessions_to, task.quarantine_to) as outputs:
-        for part in ahead(_parts(source.reader(spec), numbered, spec, start.line)):
+        for part in ahead(_parts(drafted, spec)):
             tally.add(part)
             outputs.write(part)
-    unfinished = None if content.last == b"\n" else content.lines + 1
-    tally.check(spec.bad_share_limit, unfinished)
+    tally.check(spec.bad_share_limit, unfinished=content.last != b"\n")
     return FileReport(
         task.path, "imported", source.name, None, content.size, content.sha256(), _sha256(content.head),
         start.byte, start.line, content.last == b"\n", start.replaces, tally.read, tally.sessions,
@@ -232,28 +222,29 @@ def _import(task: _Task, source: Source, content: Content, chunks: Iterator[byte
     )  # fmt: skip
 
 
-def _parts(reader: Reader, numbered: Iterator[Block], spec: SourceSpec, first: int) -> Iterator[Part]:
-    """Each block converted. What lies before line ``first`` only tells the reader of headers."""
-    for block in numbered:
-        lines = block.lines
-        old = pc.less(lines["line"], first)
+def _drafts(reader: Reader, numbered: Iterator[Block], first: int) -> Iterator[tuple[Block, pa.Table | None]]:
+    """Each block with its draft. What lies before line ``first`` only tells the reader of headers."""
+    for each in numbered:
+        block = each
+        old = pc.less(block.lines["line"], first)
         if first > 1 and pc.any(old).as_py():
-            reader(lines.filter(pc.and_(old, _perhaps_header(lines))))
-            lines = lines.filter(pc.invert(old))
-        faults = [fault for fault in block.faults if fault.line >= first]
-        if not len(lines):
-            yield Part(SESSION_FIELDS.empty_table(), faults, Counter(), Counter(), len(faults))
+            reader(block.lines.filter(pc.and_(old, _perhaps_header(block.lines))))
+            faults = [fault for fault in block.faults if fault.line >= first]
+            block = Block(block.lines.filter(pc.invert(old)), faults, block.last_line)
+        yield block, reader(block.lines) if len(block.lines) else None
+
+
+def _parts(drafted: Iterator[tuple[Block, pa.Table | None]], spec: SourceSpec) -> Iterator[Part]:
+    for block, draft in drafted:
+        if draft is None:
+            yield Part(
+                SESSION_FIELDS.empty_table(), block.faults, Counter(), Counter(), len(block.faults), block.last_line
+            )
             continue
-        draft = reader(lines)
         done = convert(draft, spec)
-        faults += _with_text(done.faults, lines)
-        yield Part(
-            done.sessions,
-            sorted(faults, key=lambda each: each.line),
-            done.filtered,
-            done.mended,
-            len(draft) + len(block.faults),
-        )
+        faults = sorted([*block.faults, *_with_text(done.faults, block.lines)], key=lambda fault: fault.line)
+        read = len(draft) + len(block.faults)
+        yield Part(done.sessions, faults, done.filtered, done.mended, read, block.last_line)
 
 
 def _perhaps_header(lines: pa.Table) -> pa.Array:

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ndr.errors import AdapterError, shown
-from ndr.sources.reading import EXCERPT_BYTES, BrokenContentError, Fault
+from ndr.sources.content import BrokenContentError
+from ndr.sources.reading import EXCERPT_BYTES, Fault
 from ndr.tables.sessions import SESSION_FIELDS
 
 ROWS_PER_GROUP = 1 << 17
+_REPEATING = [name for name in SESSION_FIELDS.names if pa.types.is_string(SESSION_FIELDS.field(name).type)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Part:
     filtered: Counter[str]
     mended: Counter[str]
     read: int
+    last_line: int
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Tally:
     mended: Counter[str] = field(default_factory=Counter)
     first: Fault | None = None
     last: Fault | None = None
+    last_line: int = 0
 
     def add(self, part: Part) -> None:
         """Counts one more part."""
@@ -49,17 +53,18 @@ class Tally:
         self.quarantined.update(fault.reason for fault in part.faults)
         self.filtered.update(part.filtered)
         self.mended.update(part.mended)
+        self.last_line = part.last_line
         if part.faults:
             self.first = self.first or part.faults[0]
             self.last = part.faults[-1]
 
-    def check(self, share_limit: float, unfinished: int | None) -> None:
+    def check(self, share_limit: float, *, unfinished: bool) -> None:
         """Refuses a file of which too much is bad; a last line that breaks off (``unfinished``) is not held against it.
 
         Raises:
             BrokenContentError: more than ``share_limit`` of the records cannot be sessions.
         """
-        bad = self.quarantined.total() - (self.last is not None and self.last.line == unfinished)
+        bad = self.quarantined.total() - (unfinished and self.last is not None and self.last.line == self.last_line)
         if self.first and bad > share_limit * self.read:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.quarantined.most_common())
             raise BrokenContentError(
@@ -120,7 +125,7 @@ class Outputs:
             table = pa.concat_tables(self._waiting)
             size = min(ROWS_PER_GROUP, rows)
             self._parquet = self._parquet or pq.ParquetWriter(
-                self._sessions_to, SESSION_FIELDS, compression="zstd", write_statistics=True
+                self._sessions_to, SESSION_FIELDS, compression="zstd", use_dictionary=_REPEATING
             )
             self._parquet.write_table(table[:size], row_group_size=ROWS_PER_GROUP)
             self._waiting = [table[size:]]

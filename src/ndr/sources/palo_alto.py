@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ndr.sources.convert import query
+from ndr.sources.casting import query
 from ndr.sources.json_lines import flat_sql, has, json_objects
 from ndr.sources.source import TEXT_COLUMNS, Reader, Source, SourceSpec
 
@@ -27,7 +27,7 @@ Palo Alto TRAFFIC and THREAT records as JSON lines. Each session column is read 
 _RECOGNISED_BY = ("source_ip", "destination_ip")
 _TIMES = ("event_start", "event_end")
 
-# '1' <= text < ':' is a number that does not begin with 0 or a sign, so above 0: compared as text, which is much cheaper
+# '1' <= text < ':' is a number that begins with neither 0 nor a sign, so above 0: far cheaper than casting
 _ESTABLISHED = """CASE
   WHEN destination_bytes >= '1' AND destination_bytes < ':' THEN 'true'
   WHEN destination_packets >= '1' AND destination_packets < ':' THEN 'true'
@@ -52,8 +52,8 @@ def _reader(spec: SourceSpec) -> Reader:
     flat = flat_sql({column: [spec.field_mapping.get(column, column)] for column in TEXT_COLUMNS})
     sql = f"""
       SELECT * REPLACE (COALESCE(established, {_ESTABLISHED}) AS established),
-        CASE WHEN fault IS NULL AND upper(trim(event_name)) NOT IN ('TRAFFIC', 'THREAT', '', '-')
-          THEN 'other_event_name' END AS filtered
+        CASE WHEN event_name IN ('TRAFFIC', 'THREAT') OR fault IS NOT NULL THEN NULL
+          WHEN upper(trim(event_name)) NOT IN ('TRAFFIC', 'THREAT', '', '-') THEN 'other_event_name' END AS filtered
       FROM ({flat})"""  # noqa: S608 - names are quoted
 
     def read(lines: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ndr.sources.convert import query
+from ndr.sources.casting import query
 from ndr.sources.json_lines import flat_sql, has, json_objects
 from ndr.sources.source import Reader, Source, SourceSpec
 
