@@ -69,7 +69,7 @@ def canonical_ip(text: str) -> str | None:
 def clean_name(text: str) -> str | None:
     """A name as the log gives it, without outer blanks and with control characters written out; None if it is empty."""
     text = text.strip()
-    return None if text in _NOTHING else shown(text, len(text))
+    return None if text in _NOTHING else shown(text, 8 * len(text))  # an escape is longer than what it stands for
 
 
 def convert(draft: pa.Table, spec: SourceSpec) -> Converted:

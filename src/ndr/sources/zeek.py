@@ -59,6 +59,7 @@ _PLAIN_HEADER = re.compile(r"^ts([\t|,;])uid\1id[._]orig_h\1")
 _HEADLESS = re.compile(r"^\d+\.\d+\tC\w+\t[0-9a-f:.]+\t\d+\t[0-9a-f:.]+\t\d+\t(?:tcp|udp|icmp|unknown_transport)\t")
 _CONN = re.compile(r"conn(?!_long$)(?:[-_.].*)?")
 _INTERIM = ("open_conn", "conn_long")
+_STILL_OPEN = "connections still open, which come again in conn"
 _ANSWERED = dict.fromkeys(("S1", "S2", "S3", "SF", "RSTO", "RSTR", "RSTRH", "SHR"), "true")
 _ESTABLISHED = _ANSWERED | dict.fromkeys(("S0", "REJ", "RSTOS0", "SH"), "false")
 _REASONS = {"SF": "tcp-fin", "RSTO": "tcp-rst-from-client", "RSTOS0": "tcp-rst-from-client",
@@ -93,12 +94,15 @@ class _Header:
         return self
 
 
-def _headers(head: str) -> _Header:
-    header = _Header(stream="")
+def _headers(head: str) -> tuple[_Header, list[str]]:
+    """What the header lines of a head say in the end, and the streams that they name."""
+    header, streams = _Header(stream=""), []
     for line in head.split("\n"):
         if line.lstrip().startswith("#"):
             header = header.after(line.rstrip("\r"))
-    return header
+            if header.stream and header.stream not in streams:
+                streams.append(header.stream)
+    return header, streams
 
 
 def _records(head: str) -> list[str]:
@@ -115,9 +119,9 @@ def _stream_of(record: dict[str, object]) -> str | None:
 
 
 def _recognises(head: str) -> bool:
-    header, records = _headers(head), _records(head)
-    if header.stream:
-        return bool(_CONN.fullmatch(header.stream)) and bool(records)
+    (header, named), records = _headers(head), _records(head)
+    if named:
+        return any(map(_CONN.fullmatch, named)) and bool(records)
     if header.fields:
         return {"idorigh", "connstate"} <= set(map(_key, header.fields)) and bool(records)
     if records and (_PLAIN_HEADER.match(records[0]) or _HEADLESS.match(records[0])):
@@ -128,20 +132,19 @@ def _recognises(head: str) -> bool:
 
 
 def _no_sessions(head: str) -> str | None:
-    header = _headers(head)
-    streams = {header.stream} if header.stream else {_stream_of(record) for record in json_objects(head)}
-    named = sorted(stream for stream in streams if stream)
-    if not named and not header.fields:
+    header, named = _headers(head)
+    streams = named or sorted({stream for record in json_objects(head) if (stream := _stream_of(record))})
+    if not streams and not header.fields:
         return None
-    if set(named) & set(_INTERIM):
-        return f"zeek {named[0]} log: connections still open, which come again in conn"
-    if header.stream and not _records(head):
-        return f"zeek {header.stream} log without records"
-    return f"zeek {', '.join(named) or 'unnamed'} log".replace("other log", "log other than conn")
+    if set(streams) & set(_INTERIM):
+        return f"zeek {streams[0]} log: {_STILL_OPEN}"
+    if named and not _records(head):
+        return f"zeek {named[0]} log without records"
+    return f"zeek {', '.join(streams) or 'unnamed'} log" if streams != ["other"] else "zeek log other than conn"
 
 
 def _no_sessions_by_name(name: str) -> str | None:
-    return "zeek open_conn log: connections still open, which come again in conn" if "open_conn" in name else None
+    return f"zeek open_conn log: {_STILL_OPEN}" if "open_conn" in name else None
 
 
 def _key(name: str) -> str:
