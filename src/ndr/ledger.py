@@ -52,6 +52,11 @@ class Unit:
     slices: Mapping[PartKey, int]
     report: Mapping[str, Any]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Where its sessions and its quarantine lie, if it has any."""
+        return tuple(filter(None, (self.path, f"quarantine/{self.id}.jsonl")))
+
 
 class Ledger(Protocol):
     """What planner and runs ask of a ledger."""
@@ -59,7 +64,10 @@ class Ledger(Protocol):
     def parts(self, table: str, version: str, within: Interval | None = None) -> list[Part]: ...
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None: ...
     def units(self, within: Interval | None = None) -> list[Unit]: ...
+    def units_of(self, contents: Iterable[str]) -> list[Unit]: ...
     def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None: ...
+    def unwanted(self) -> list[str]: ...
+    def removed(self, paths: Iterable[str]) -> None: ...
     def contents(self, head: bytes) -> dict[int, str]: ...
     def batches(self) -> dict[datetime, str]: ...
     def last_arrival(self) -> datetime | None: ...
@@ -78,6 +86,7 @@ CREATE TABLE IF NOT EXISTS units (
   id TEXT PRIMARY KEY, origin TEXT, source TEXT, content_bytes INTEGER, content_sha256 TEXT, head_sha256 TEXT,
   batch_end TEXT, path TEXT, checksum TEXT, report TEXT);
 CREATE INDEX IF NOT EXISTS units_head ON units (head_sha256);
+CREATE INDEX IF NOT EXISTS units_content ON units (content_sha256);
 CREATE TABLE IF NOT EXISTS unit_slices (
   start TEXT, known_at TEXT, unit TEXT, row_count INTEGER, PRIMARY KEY (start, known_at, unit)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS units_length ON units (content_bytes);
@@ -85,6 +94,7 @@ CREATE INDEX IF NOT EXISTS slices_unit ON unit_slices (unit);
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, start TEXT, end TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS unsettled_slices (start TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settled (fingerprint TEXT);
+CREATE TABLE IF NOT EXISTS unwanted_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS builds (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
 """
 
@@ -134,18 +144,21 @@ class SqliteLedger:
         return [Part(table, version, _key(start, known), *rest) for start, known, *rest in rows]
 
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
-        """Replace parts in one transaction, and note how they came about."""
+        """Replace parts in one transaction, and note how they came about and which files nobody wants any more."""
         with self._transaction() as db:
             db.executemany(
+                "INSERT OR IGNORE INTO unwanted_files SELECT path FROM parts"
+                " WHERE table_name = ? AND version = ? AND start = ? AND known_at = ? AND path NOT IN ('', ?)",
+                [(*_place(p), p.path) for p in made] + [(*_place(p), "") for p in gone],
+            )
+            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(p.path,) for p in made])
+            db.executemany(
                 "DELETE FROM parts WHERE table_name = ? AND version = ? AND start = ? AND known_at = ?",
-                [(p.table, p.version, _text(p.key.start), _text(p.key.known_at)) for p in gone],
+                [_place(p) for p in gone],
             )
             db.executemany(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (p.table, p.version, _text(p.key.start), _text(p.key.known_at), p.id, p.rows, p.path, p.checksum)
-                    for p in made
-                ],
+                [(*_place(p), p.id, p.rows, p.path, p.checksum) for p in made],
             )
             db.execute("INSERT INTO builds (record) VALUES (?)", (json.dumps(dict(record), sort_keys=True),))
 
@@ -157,13 +170,16 @@ class SqliteLedger:
             "SELECT start, known_at, unit, row_count FROM unit_slices WHERE start >= ? AND start < ?", (lower, upper)
         ):
             slices.setdefault(unit, {})[_key(start, known)] = rows
-        found = self._all_units() if within is None else self._units_of(slices)
+        everything = "SELECT * FROM units ORDER BY id"
+        found = self._db.execute(everything).fetchall() if within is None else self._units_named(slices)
         return [_unit(row, slices.get(row[0], {})) for row in found]
 
-    def _all_units(self) -> Iterable[tuple[Any, ...]]:
-        return self._db.execute("SELECT * FROM units ORDER BY id").fetchall()
+    def units_of(self, contents: Iterable[str]) -> list[Unit]:
+        """The imports of these contents, without their slices."""
+        query = "SELECT * FROM units WHERE content_sha256 = ?"
+        return [_unit(row, {}) for content in contents for row in self._db.execute(query, (content,)).fetchall()]
 
-    def _units_of(self, ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    def _units_named(self, ids: Iterable[str]) -> list[tuple[Any, ...]]:
         return [self._db.execute("SELECT * FROM units WHERE id = ?", (one,)).fetchone() for one in sorted(ids)]
 
     def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None:
@@ -175,6 +191,10 @@ class SqliteLedger:
             )
             for table, column in (("units", "id"), ("unit_slices", "unit")):
                 db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(u.id,) for u in (*gone, *made)])  # noqa: S608 - two constants
+            db.executemany(
+                "INSERT OR IGNORE INTO unwanted_files VALUES (?)", [(path,) for u in gone for path in u.files]
+            )
+            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(path,) for u in made for path in u.files])
             for u in made:
                 end = _text(u.batch_end) if u.batch_end else None
                 db.execute(
@@ -189,6 +209,15 @@ class SqliteLedger:
                 db.executemany(
                     "INSERT OR IGNORE INTO unsettled_slices VALUES (?)", [(_text(k.start),) for k in u.slices]
                 )
+
+    def unwanted(self) -> list[str]:
+        """Files of parts and imports that were replaced; they may be removed."""
+        return [path for (path,) in self._db.execute("SELECT path FROM unwanted_files")]
+
+    def removed(self, paths: Iterable[str]) -> None:
+        """Note that these unwanted files are gone."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(path,) for path in paths])
 
     def contents(self, head: bytes) -> dict[int, str]:
         """Length -> hash of the contents imported so far that begin with the same bytes (or are shorter, and equal)."""
@@ -255,6 +284,10 @@ class SqliteLedger:
             )
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", wanted)
+
+
+def _place(part: Part) -> tuple[str, str, str, str]:
+    return part.table, part.version, _text(part.key.start), _text(part.key.known_at)
 
 
 def _bounds(within: Interval | None) -> tuple[str, str]:

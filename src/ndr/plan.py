@@ -71,6 +71,20 @@ class Planner:
                 self._visit(table, spans[table.name])
         return self._steps
 
+    def plan_each(self, targets: Sequence[Table], intervals: Iterable[Interval]) -> list[Step]:
+        """What is missing to have the targets over all the intervals, each part once."""
+        steps: list[Step] = []
+        listed: set[tuple[str, PartKey]] = set()
+        for interval in intervals:
+            for step in self.plan(targets, interval):
+                name = step.table.name
+                ids = {key: part for key, part in step.ids.items() if (name, key) not in listed}
+                gone = [part for part in step.gone if (name, part.key) not in listed]
+                listed |= {(name, key) for key in (*ids, *(part.key for part in gone))}
+                if ids or gone:
+                    steps.append(Step(step.table, ids, {key: step.inputs[key] for key in ids}, gone))
+        return steps
+
     def _widen(self, table: Table, interval: Interval, spans: dict[str, Interval]) -> None:
         """Note how far each table must be looked at for the others to be made."""
         whole = Interval(floor(interval.start, table.every), ceil(interval.end, table.every))

@@ -88,6 +88,7 @@ def run(
 
     Progress is told after every chunk: the table, the parts made so far and those of the whole plan.
     """
+    sweep(shop.lake, shop.ledger)
     made: dict[str, int] = {}
     total = sum(len(step.ids) for step in steps)
     done = 0
@@ -101,6 +102,14 @@ def run(
                 progress(step.table.name, done, total)
         _forget(step, shop)
     return made
+
+
+def sweep(lake: Lake, ledger: Ledger) -> None:
+    """Remove the files that nobody wants any more, also those that a writer which was killed left behind."""
+    if paths := ledger.unwanted():
+        for path in paths:
+            lake.remove(path)
+        ledger.removed(paths)
 
 
 def _query(table: Table, shop: Workshop) -> str:
@@ -170,19 +179,13 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
     counts = shop.engine.write(query, inputs, table.columns, table.keys, outputs)
-    before = {
-        part.key: part for part in shop.ledger.parts(table.name, version, _hull(table, chunk)) if part.key in paths
-    }
     made = []
     for key, rows in zip(chunk, counts, strict=True):
         digest = shop.lake.publish(paths[key]) if rows else ""
         made.append(Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", digest))
     seconds = time.perf_counter() - started
     shop.ledger.commit(made, [], _record(table, made, shop, seconds))
-    kept = {part.path for part in made}
-    for part in before.values():
-        if part.path and part.path not in kept:
-            shop.lake.remove(part.path)
+    sweep(shop.lake, shop.ledger)
     log("built", table=table.name, parts=len(made), rows=sum(counts), seconds=round(seconds, 3))
 
 
@@ -248,6 +251,4 @@ def _forget(step: Step, shop: Workshop) -> None:
     """Take out the parts that have no inputs any more."""
     if step.gone:
         shop.ledger.commit([], step.gone, {"table": step.table.name, "gone": [part.path for part in step.gone]})
-        for part in step.gone:
-            if part.path:
-                shop.lake.remove(part.path)
+        sweep(shop.lake, shop.ledger)

@@ -54,7 +54,7 @@ def busiest_networks(shop: Workshop, limit: int = 5) -> list[tuple[str, int]]:
     """The /16 (IPv4) or /32 (IPv6) networks of most source addresses, with their records."""
     rows = sessions.unbound("rows")
     four = rows.source_ip.re_extract(r"^(\d+\.\d+)\.", 1) + ".0.0/16"
-    six = rows.source_ip.re_extract(r"^([0-9a-f]*:[0-9a-f]*)", 1) + "::/32"
+    six = rows.source_ip.re_extract(r"^([0-9a-f]+(?::[0-9a-f]+)?)", 1) + "::/32"
     network = ibis.ifelse(rows.source_ip.contains(":"), six, four)
     counted = rows.group_by(network=network).agg(records=rows.count())
     top = counted.order_by(ibis.desc("records"), "network").limit(limit)

@@ -25,6 +25,7 @@ from ndr.sources.imports import Batch, Importer, facts
 from ndr.sources.source import SourceSpec
 from ndr.specs import Config, checked
 from ndr.summary import busiest_networks, host_count, known_window_ends
+from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.fg_a import fg_a
 from ndr.time import DAY, SLICE, Interval, iso, parse_instant
@@ -121,14 +122,16 @@ def plan_news(opened: OpenLake) -> list[Step]:
     ledger, config = opened.ledger, opened.shop.config
     news = ledger.unsettled(run_fingerprint(config))
     within = Interval(min(news), max(news) + _AFTERMATH) if news else None
-    last = ledger.last_arrival()
+    return plan_everywhere(opened, [fg_a], within)
+
+
+def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
+    """What is missing to have the tables wherever there are data."""
+    last = opened.ledger.last_arrival()
     if last is None:
         return []
-    planner = Planner(config, ledger, opened.lake)
-    steps: list[Step] = []
-    for island in islands(ledger.slice_starts(within), last):
-        steps += planner.plan([fg_a], island)
-    return steps
+    planner = Planner(opened.shop.config, opened.ledger, opened.lake)
+    return planner.plan_each(tables, islands(opened.ledger.slice_starts(within), last))
 
 
 def build_news(opened: OpenLake) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
+from ndr.cli.running import plan_everywhere
 from ndr.errors import DataError, UnknownNameError, shown
 from ndr.plan import Planner, Step
 from ndr.run import run
@@ -59,8 +60,11 @@ def _whole(opened: OpenLake) -> Interval | None:
 
 
 def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table], lakes: ModuleType) -> list[Step]:
+    whole = _whole(opened)
+    if whole and not (options.start or options.end):
+        return plan_everywhere(opened, tables)
     planner = Planner(opened.shop.config, opened.ledger, opened.lake)
-    return planner.plan(tables, lakes.interval_of(options, _whole(opened)))
+    return planner.plan(tables, lakes.interval_of(options, whole))
 
 
 def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:

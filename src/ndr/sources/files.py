@@ -29,6 +29,7 @@ HEADER_LINES = 100
 
 Outcome = Literal["imported", "known", "skipped", "refused"]
 Known = Callable[[bytes], Mapping[int, str]]
+Lost = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,13 @@ def read_file(
     sessions_to: Path,
     quarantine_to: Path,
     known: Known,
+    lost: Lost = lambda _: False,
 ) -> FileReport:
     """Imports one file and says what became of it; a broken file is reported, never raised.
 
     ``known`` gives, for the first 256 bytes of a content, length and SHA-256 of the contents imported before that begin
-    with them. Sessions go to ``sessions_to`` in the order of their lines, the same bytes whenever the file is read
-    again; records that cannot be sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
+    with them; ``lost`` whether what was imported of a content is gone, so that it has to be read again. Sessions go to
+    ``sessions_to`` in the order of their lines, the same bytes whenever the file is read again; records that cannot be sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
 
     Raises:
         SpecError: an unknown ``source``, or a spec that means nothing.
@@ -126,7 +128,7 @@ def read_file(
     """
     for spec in specs.values():
         check_spec(spec)
-    task = _Task(path, source_named(source) if source else None, specs, sessions_to, quarantine_to, known)
+    task = _Task(path, source_named(source) if source else None, specs, sessions_to, quarantine_to, known, lost)
     done = False
     try:
         report = _read(task)
@@ -148,6 +150,7 @@ class _Task:
     sessions_to: Path
     quarantine_to: Path
     known: Known
+    lost: Lost
 
     def content(self) -> Content:
         limits = [spec.expansion_limit for spec in self.specs.values()]
@@ -197,9 +200,11 @@ def _start(task: _Task, content: Content) -> tuple[_Start, Content | None]:
         return _Start(), None
     whole = task.content()
     same = {length: prefix for length, prefix in prefixes(whole, before).items() if prefix.sha256 == before[length]}
-    if whole.size in same:
+    first_lost = min((length for length in same if task.lost(before[length])), default=whole.size + 1)
+    if whole.size in same and whole.size < first_lost:
         return _Start(), whole
-    ends = {length: prefix.lines for length, prefix in same.items() if prefix.lines is not None}
+    good = {length: prefix for length, prefix in same.items() if length < first_lost}
+    ends = {length: prefix.lines for length, prefix in good.items() if prefix.lines is not None}
     byte = max(ends, default=0) if not content.encoding else 0
     again = tuple(before[length] for length in sorted(same) if length > byte)
     return _Start(byte, ends[byte] + 1 if byte else 1, again), None

@@ -14,6 +14,7 @@ import duckdb
 from ndr.lake import Lake
 from ndr.ledger import Ledger, Unit
 from ndr.log import log
+from ndr.run import sweep
 from ndr.sources.files import FileReport, read_file
 from ndr.sources.source import SourceSpec
 from ndr.table import PartKey
@@ -60,28 +61,29 @@ class Importer:
     def _file(self, path: Path) -> FileReport:
         report = read_file(
             path, source=self.source, specs=self.specs, sessions_to=Path(self.lake.stage(_SESSIONS)),
-            quarantine_to=Path(self.lake.stage(_QUARANTINE)), known=self.ledger.contents,
+            quarantine_to=Path(self.lake.stage(_QUARANTINE)), known=self.ledger.contents, lost=self._lost,
         )  # fmt: skip
         log("read", path=str(path), outcome=report.outcome, reason=report.reason, records=report.read)
         if report.outcome == "imported":
             self._publish(report)
         return report
 
+    def _lost(self, content: str) -> bool:
+        return any(unit.path and not self.lake.has(unit.path) for unit in self.ledger.units_of([content]))
+
     def _publish(self, report: FileReport) -> None:
-        replaced = [u for u in self.ledger.units() if u.content_sha256 in report.replaces] if report.replaces else []
+        replaced = self.ledger.units_of(report.replaces)
         end = self.batch.interval.end if self.batch else None
         unit = publish_unit(self.lake, _SESSIONS, facts(report), clock=self.clock, batch_end=end)
         self.ledger.import_units([unit], replaced)
-        for old in replaced:
-            self.lake.remove(old.path)
+        sweep(self.lake, self.ledger)
 
     def _forget_others(self, reports: Sequence[FileReport]) -> None:
         brought = {report.content_sha256 for report in reports}
         end = self.batch.interval.end if self.batch else None
         others = [u for u in self.ledger.units() if u.batch_end == end and u.content_sha256 not in brought]
         self.ledger.import_units([], others)
-        for unit in others:
-            self.lake.remove(unit.path)
+        sweep(self.lake, self.ledger)
 
 
 def facts(report: FileReport) -> dict[str, Any]:
