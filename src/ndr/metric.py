@@ -1,7 +1,7 @@
 """What a metric is: one value that says its name, unit, meaning, how it is measured and how partial values merge.
 
 A metric measured over *sessions* or *minutes* is stored in slices and merged over a window; one measured over *peers*,
-*ports*, *pairs* or *segment_ports* is measured afresh from the pairs of the whole window; one measured over the *host*
+*ports* or *pairs* is measured afresh from the pairs of the whole window; one measured over the *host*
 is computed from the other metrics of the same row.
 """
 
@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from ndr.errors import DeclarationError
 
-Measured = Literal["sessions", "minutes", "peers", "ports", "pairs", "segment_ports", "host"]
+Measured = Literal["sessions", "minutes", "peers", "ports", "pairs", "host"]
 Merge = Literal["sum", "max", "afresh"]
 Kind = Literal["count", "number", "share", "flag"]
 

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.parquet as pq
+import sqlglot.expressions as sge
+from ibis.backends.sql.compilers import DuckDBCompiler
 
+from ndr.engines.parquet import arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
 from ndr.run import Files, Output, Rows
 from ndr.table import Columns
 
-_ARROW = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "timestamp(6)": pa.timestamp("us"),
-}
 _SQL = {
     "string": "VARCHAR",
     "boolean": "BOOLEAN",
@@ -33,7 +25,7 @@ _SQL = {
     "float64": "DOUBLE",
     "timestamp(6)": "TIMESTAMP",
 }
-_MADE = "made"
+_BATCH_ROWS = 100_000
 
 
 def quoted(name: str) -> str:
@@ -69,23 +61,22 @@ class DuckDB:
         self._con.close()
 
     def compile(self, expression: ir.Table) -> str:
-        """The expression as DuckDB SQL."""
-        return str(ibis.to_sql(expression, dialect="duckdb"))
+        """The expression as DuckDB SQL; an aggregate that is used twice is computed once."""
+        query = DuckDBCompiler().to_sqlglot(expression)
+        for shared in query.find_all(sge.CTE):
+            if shared.find(sge.Group, sge.Union):
+                shared.set("materialized", True)
+        return query.sql(dialect="duckdb")
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
         outputs: Sequence[Output],
     ) -> list[int]:  # fmt: skip
         """Write each output's rows, sorted by ``order``; see :class:`ndr.run.Engine`."""
-        del columns
+        split = list(outputs[0].where)
         with self._offered(inputs):
-            if len(outputs) == 1:
-                return [self._copy(self._con.sql(query), order, outputs[0])]
-            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_MADE} AS {query}")
-            try:
-                return [self._copy(self._con.table(_MADE), order, output) for output in outputs]
-            finally:
-                self._con.execute(f"DROP TABLE {_MADE}")
+            rows = self._con.sql(query).sort(*(duckdb.ColumnExpression(c) for c in (*split, *order)))
+            return write_parts(rows.to_arrow_reader(_BATCH_ROWS), arrow_schema(columns), outputs)
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""
@@ -108,22 +99,12 @@ class DuckDB:
                 else:
                     self._con.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
 
-    def _copy(self, rows: duckdb.DuckDBPyRelation, order: Sequence[str], output: Output) -> int:
-        for column, value in output.where.items():
-            here = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
-            rows = rows.filter(here)
-        rows.sort(*(duckdb.ColumnExpression(c) for c in order)).write_parquet(output.path, compression="zstd")
-        count = int(pq.read_metadata(output.path).num_rows)
-        if not count:
-            Path(output.path).unlink()
-        return count
-
     def _offer(self, name: str, content: Files | Rows) -> None:
         if isinstance(content, Rows):
-            fields = [pa.field(column, _ARROW[dtype]) for column, dtype in content.columns.items()]
-            arrays = list(zip(*content.rows, strict=True)) if content.rows else [()] * len(fields)
-            data = [pa.array(values, field.type) for values, field in zip(arrays, fields, strict=True)]
-            self._con.register(name, pa.Table.from_arrays(data, schema=pa.schema(fields)))
+            schema = arrow_schema(content.columns)
+            arrays = list(zip(*content.rows, strict=True)) if content.rows else [()] * len(schema)
+            data = [pa.array(values, field.type) for values, field in zip(arrays, schema, strict=True)]
+            self._con.register(name, pa.Table.from_arrays(data, schema=schema))
             return
         if not content.paths:
             nothing = ", ".join(f"NULL::{_SQL[dtype]} AS {quoted(c)}" for c, dtype in content.columns.items())

@@ -9,7 +9,7 @@ only its two ragged ends are read as slices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ndr.time import DAY, SLICE, ceil, floor
@@ -40,31 +40,50 @@ def lookback_band(age: timedelta, lengths: Sequence[timedelta]) -> int:
     return HISTORY_BAND - next(i for i, length in enumerate(lengths) if age <= length + LOOKBACK)
 
 
-def frame_rows(ends: Iterable[datetime], windows: Mapping[str, timedelta]) -> list[tuple[datetime, datetime, int]]:
-    """``(window_end_ts, slice_start_ts, band)`` for every slice that matters to each window end."""
+def frame_rows(ends: Iterable[datetime], windows: Mapping[str, timedelta]) -> list[tuple[int, datetime, datetime, int]]:
+    """``(end, window_end_ts, slice_start_ts, band)`` for every slice that matters to each window end."""
     lengths = sorted(windows.values())
-    rows = []
-    for end in ends:
-        compacted = history_end(end, windows)
-        near = end - compacted
-        ages = [SLICE * k for k in range(1, near // SLICE + 1)]
-        rows += [
-            (end, end - age, HISTORY_BAND if (band := window_band(age, lengths)) is None else band) for age in ages
-        ]
-        far, oldest = compacted - HISTORY, end - lengths[-1] - LOOKBACK
-        ages = [SLICE * k for k in range((end - far) // SLICE + 1, (end - oldest) // SLICE + 1)]
-        rows += [(end, end - age, lookback_band(age, lengths)) for age in ages]
+    rows: list[tuple[int, datetime, datetime, int]] = []
+    for place, end in enumerate(ends):
+        rows += [(end_number(place, windows), end, start, band) for start, band in _slices_around(end, lengths)]
     return rows
 
 
-def band_rows(windows: Mapping[str, timedelta]) -> list[tuple[int, str, bool]]:
-    """``(band, window_label, in_window)``: each window or lookback that a band lies in; a band in neither has no row."""
+def _slices_around(end: datetime, lengths: Sequence[timedelta]) -> Iterator[tuple[datetime, int]]:
+    compacted = floor(end - lengths[-1], DAY)
+    far, oldest = compacted - HISTORY, end - lengths[-1] - LOOKBACK
+    for k in range(1, (end - compacted) // SLICE + 1):
+        band = window_band(SLICE * k, lengths)
+        yield end - SLICE * k, HISTORY_BAND if band is None else band
+    for k in range((end - far) // SLICE + 1, (end - oldest) // SLICE + 1):
+        yield end - SLICE * k, lookback_band(SLICE * k, lengths)
+
+
+def bands_within(windows: Mapping[str, timedelta]) -> list[list[int]]:
+    """For each window, from the shortest: the bands that lie in it."""
+    return [list(range(i + 1)) for i in range(len(windows))]
+
+
+def bands_before(windows: Mapping[str, timedelta]) -> list[list[int]]:
+    """For each window, from the shortest: the bands that lie in its lookback."""
+    count = len(windows)
+    return [[*range(i + 1, count), *(HISTORY_BAND - j for j in range(i + 1))] for i in range(count)]
+
+
+def band_rows(windows: Mapping[str, timedelta]) -> list[tuple[int, int, bool]]:
+    """``(band, window, in_window)`` with the windows numbered from the shortest."""
+    return [(band, w, True) for w, bands in enumerate(bands_within(windows)) for band in bands]
+
+
+def window_rows(windows: Mapping[str, timedelta]) -> list[tuple[int, str, int]]:
+    """``(window, window_label, window_seconds)``, numbered from the shortest."""
     ordered = sorted(windows.items(), key=lambda item: item[1])
-    rows = []
-    for i, (label, _) in enumerate(ordered):
-        rows += [(band, label, band <= i) for band in range(len(ordered))]
-        rows += [(HISTORY_BAND - j, label, False) for j in range(i + 1)]
-    return rows
+    return [(w, label, int(length.total_seconds())) for w, (label, length) in enumerate(ordered)]
+
+
+def end_number(place: int, windows: Mapping[str, timedelta]) -> int:
+    """The number of the ``place``-th window end; adding a window's number gives a frame's."""
+    return place * len(windows)
 
 
 def read_back(windows: Mapping[str, timedelta]) -> timedelta:

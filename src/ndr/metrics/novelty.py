@@ -29,5 +29,5 @@ NOVELTY: tuple[Metric, ...] = (
     unseen("new_dst_port_cnt_lookback30d", "Ports the host never used in the lookback.", "distinct ports", "ports", "ports"),
     rare("rare_dst_port_cnt_lookback30d", "Ports the host used at most K times in the lookback, new ones included.", "distinct ports", "ports", "ports"),
     unseen("new_pair_cnt_lookback30d", "Peers met on a port never used with them in the lookback.", "distinct (peer, port)", "pairs", "pairs"),
-    unseen("new_src_dst_port_cnt_lookback30d", "Ports that no host of the segment used in the lookback.", "distinct ports, judged over all hosts of the segment,", "segment_ports", "ports", "lateral"),
+    Metric("new_src_dst_port_cnt_lookback30d", "ports", "Ports that no host of the segment used in the lookback.", "count of distinct ports seen in the window and by no host of the segment in the 30 days before the window's start", "ports", lambda k: count_where(k.segment_before == 0), themes=("novelty", "lateral")),
 )  # fmt: skip

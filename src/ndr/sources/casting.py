@@ -7,6 +7,7 @@ import functools
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ndr.sources.source import SourceSpec
 
@@ -100,6 +101,9 @@ def _plainly(column: pa.Array, kinds: list[pa.DataType]) -> pa.Array | None:
     """The column as int64 if every value is written as one of these kinds (tried in turn), else None."""
     if column.null_count == len(column):
         return pa.nulls(len(column), pa.int64())
+    times = kinds and pa.types.is_timestamp(kinds[0])
+    if times and pc.min(pc.binary_length(column)).as_py() <= len("2026-03-01"):
+        return None  # a date alone is no time
     for kind in kinds:
         with contextlib.suppress(pa.ArrowInvalid):
             return column.cast(kind).cast(pa.int64())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,9 +76,7 @@ def list_files(paths: Sequence[str]) -> list[Path]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            inside = (each for each in sorted(path.rglob("*")) if not each.is_dir())
-            visible = (each for each in inside if not any(p.startswith(".") for p in each.relative_to(path).parts))
-            found.update(dict.fromkeys(visible))
+            found.update(dict.fromkeys(sorted(_inside(path))))
         elif path.exists() or path.is_symlink():
             found[path] = None
         elif matches := sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -86,6 +85,15 @@ def list_files(paths: Sequence[str]) -> list[Path]:
             siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UsageError(f"there is no file or folder {shown(text)!r}.{near_miss(path.name, siblings)}")
     return list(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Every visible file below, and every folder that cannot be entered, so that it is refused by name."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return found
 
 
 def remembered(imported: Iterable[tuple[int, str, str]]) -> Known:

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from pydantic import Field
 
 from ndr.features import frames as framing
-from ndr.features import windows
+from ndr.features import levels, windows
 from ndr.metrics import METRICS, ROLES
 from ndr.table import Context, Given, table
 from ndr.tables.delta import delta as delta_table
@@ -68,13 +68,19 @@ def _bands(_: Context) -> list[tuple[Any, ...]]:
     return framing.band_rows(WINDOWS)
 
 
+def _windows(_: Context) -> list[tuple[Any, ...]]:
+    return framing.window_rows(WINDOWS)
+
+
 def _ends(context: Context) -> list[tuple[Any, ...]]:
     rows = []
-    for part in context.parts:
-        start, end = part.start, part.known_at
-        batch = context.batches.get(end) or f"{start:%Y%m%dT%H%MZ}"
-        when = moment(context.settings.calendar, start)
-        rows.append((end, iso(end), framing.history_end(end, WINDOWS), batch, *(getattr(when, c) for c in _CONTEXT)))
+    for place, part in enumerate(context.parts):
+        end, number = part.known_at, framing.end_number(place, WINDOWS)
+        batch = context.batches.get(end) or f"{part.start:%Y%m%dT%H%MZ}"
+        when = moment(context.settings.calendar, part.start)
+        rows.append(
+            (number, end, iso(end), framing.history_end(end, WINDOWS), batch, *(getattr(when, c) for c in _CONTEXT))
+        )
     return rows
 
 
@@ -100,11 +106,14 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
         "pair_counts": pair_counts_table.past(framing.read_back(WINDOWS)),
         "oldest_pairs": pair_counts_table.before(days(31), days(29)),
         "pair_history": pair_history_table.before(days(3) - SLICE, days(2) - SLICE),
-        "frames": Given({"window_end_ts": "timestamp(6)", "slice_start_ts": "timestamp(6)", "band": "int64"}, _frames),
-        "bands": Given({"band": "int64", "window_label": "string", "in_window": "boolean"}, _bands),
+        "frames": Given(
+            {"end": "int64", "window_end_ts": "timestamp(6)", "slice_start_ts": "timestamp(6)", "band": "int64"}, _frames
+        ),
+        "bands": Given({"band": "int64", "window": "int64", "in_window": "boolean"}, _bands),
+        "lengths": Given({"window": "int64", "window_label": "string", "window_seconds": "int64"}, _windows),
         "ends": Given(
             {
-                "window_end_ts": "timestamp(6)", "window_end_text": "string",
+                "end": "int64", "window_end_ts": "timestamp(6)", "window_end_text": "string",
                 "history_end_ts": "timestamp(6)", "mini_batch_id": "string", **_CONTEXT,
             },
             _ends,
@@ -117,7 +126,7 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
 )  # fmt: skip
 def fg_a(  # noqa: PLR0913 - one argument per table that it reads
     delta: ir.Table, pair_counts: ir.Table, oldest_pairs: ir.Table, pair_history: ir.Table, frames: ir.Table,
-    bands: ir.Table, ends: ir.Table, *, spec: CurrentBehaviour, settings: Settings, version: str,
+    bands: ir.Table, lengths: ir.Table, ends: ir.Table, *, spec: CurrentBehaviour, settings: Settings, version: str,
 ) -> ir.Table:  # fmt: skip
     """One row per host, window and window end with at least one record in the window: what the host did.
 
@@ -126,8 +135,9 @@ def fg_a(  # noqa: PLR0913 - one argument per table that it reads
     """
     del settings
     sliced = windows.sliced_metrics(delta, frames, bands)
-    levels = windows.pair_metrics(
-        pair_counts.union(oldest_pairs), pair_history, frames, bands, ends,
+    measured = levels.pair_metrics(
+        levels.needed(pair_counts).union(levels.needed(oldest_pairs)), pair_history, {"frames": frames, "windows": lengths, "ends": ends},
+        levels.Bands(framing.bands_within(WINDOWS), framing.bands_before(WINDOWS)),
         high_risk_segments=spec.high_risk_segments, rare_thresholds=spec.lookback30d.rare_thresholds.model_dump(),
     )  # fmt: skip
-    return windows.current_behaviour(windows.host_rows(sliced, levels), ends, WINDOWS, version)
+    return windows.current_behaviour(windows.host_rows(sliced, measured), ends, lengths, version)
