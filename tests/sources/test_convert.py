@@ -69,6 +69,7 @@ def test_a_time_is_told_by_its_form_and_size(text, moment):
 )  # fmt: skip
 def test_no_time_is_no_session(text):
     assert converted({"event_end": text}, {}).faults == [(1, "no_time")]
+    assert converted({"event_end": text}).faults == [(1, "no_time")]
 
 
 @pytest.mark.parametrize("text", ["-1", "4102444800", "2100-01-01T00:00:00Z", "99999-01-01 00:00:00", "10000000000.5"])

@@ -92,7 +92,7 @@ def _inside(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        found.extend(Path(place, name) for name in names if not name.startswith("."))
     return found
 
 
@@ -128,7 +128,8 @@ def read_file(
 
     ``known`` gives, for the first 256 bytes of a content, length and SHA-256 of the contents imported before that begin
     with them; ``lost`` whether what was imported of a content is gone, so that it has to be read again. Sessions go to
-    ``sessions_to`` in the order of their lines, the same bytes whenever the file is read again; records that cannot be sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
+    ``sessions_to`` in the order of their lines, the same bytes whenever the file is read again; records that cannot be
+    sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
 
     Raises:
         SpecError: an unknown ``source``, or a spec that means nothing.
