@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ndr.engines.duckdb import DuckDB
 from ndr.lake import LocalLake
-from ndr.ledger import SqliteLedger
+from ndr.local_ledger import SqliteLedger
 from ndr.plan import Planner
 from ndr.run import Workshop, run
 from ndr.sources.imports import publish_unit

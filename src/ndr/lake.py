@@ -25,11 +25,20 @@ STAGING = "_staging"
 class Lake(Protocol):
     """What runs ask of a lake."""
 
-    def path(self, relative: str) -> str: ...
-    def stage(self, relative: str) -> str: ...
-    def publish(self, relative: str) -> str: ...
-    def has(self, relative: str) -> bool: ...
-    def remove(self, relative: str) -> None: ...
+    def path(self, relative: str) -> str:
+        """Where engines find a file of the lake."""
+
+    def stage(self, relative: str) -> str:
+        """Where to write a file before it is published."""
+
+    def publish(self, relative: str) -> str:
+        """Put a staged file in its place, over what was there; return its checksum."""
+
+    def has(self, relative: str) -> bool:
+        """Whether the file is there."""
+
+    def remove(self, relative: str) -> None:
+        """Remove a file; one that is gone is fine."""
 
 
 def part_path(table: Table, version: str, key: PartKey, batch: str) -> str:

@@ -1,21 +1,12 @@
-"""The ledger: which parts of which tables exist, under which fingerprint, and what was imported.
-
-The local ledger is one SQLite file; a transaction is all or nothing, also when the process is killed in it.
-"""
+"""The ledger: which parts of which tables exist, under which fingerprint, and what was imported."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
-from ndr.errors import AdapterError, DataError, shown
 from ndr.table import PartKey
 from ndr.time import Interval
 
@@ -59,246 +50,49 @@ class Unit:
 
 
 class Ledger(Protocol):
-    """What planner and runs ask of a ledger."""
-
-    def parts(self, table: str, version: str, within: Interval | None = None) -> list[Part]: ...
-    def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None: ...
-    def units(self, within: Interval | None = None) -> list[Unit]: ...
-    def units_of(self, contents: Iterable[str]) -> list[Unit]: ...
-    def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None: ...
-    def unwanted(self) -> list[str]: ...
-    def removed(self, paths: Iterable[str]) -> None: ...
-    def contents(self, head: bytes) -> dict[int, str]: ...
-    def batches(self) -> dict[datetime, str]: ...
-    def last_arrival(self) -> datetime | None: ...
-    def row_count(self, table: str, version: str) -> int: ...
-    def slice_starts(self, within: Interval | None = None) -> list[datetime]: ...
-    def unsettled(self, fingerprint: str) -> list[datetime] | None: ...
-    def settle(self, fingerprint: str) -> None: ...
-    def name_batch(self, name: str, batch: Interval) -> None: ...
-
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS parts (
-  table_name TEXT, version TEXT, start TEXT, known_at TEXT, id TEXT NOT NULL, row_count INTEGER NOT NULL,
-  path TEXT NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (table_name, version, start, known_at)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS units (
-  id TEXT PRIMARY KEY, origin TEXT, source TEXT, content_bytes INTEGER, content_sha256 TEXT, head_sha256 TEXT,
-  batch_end TEXT, path TEXT, checksum TEXT, report TEXT);
-CREATE INDEX IF NOT EXISTS units_head ON units (head_sha256);
-CREATE INDEX IF NOT EXISTS units_content ON units (content_sha256);
-CREATE TABLE IF NOT EXISTS unit_slices (
-  start TEXT, known_at TEXT, unit TEXT, row_count INTEGER, PRIMARY KEY (start, known_at, unit)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS units_length ON units (content_bytes);
-CREATE INDEX IF NOT EXISTS slices_unit ON unit_slices (unit);
-CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, start TEXT, end TEXT UNIQUE);
-CREATE TABLE IF NOT EXISTS unsettled_slices (start TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settled (fingerprint TEXT);
-CREATE TABLE IF NOT EXISTS unwanted_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS builds (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
-"""
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")
-
-
-class SqliteLedger:
-    """A ledger in one local file.
-
-    Raises:
-        AdapterError: the file cannot be opened, or is no ledger.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise AdapterError(f"the ledger {shown(str(path))} cannot be opened: {error}.") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+    """What planner and runs ask of a ledger. Intervals choose by the start of a part or slice; None means all."""
 
     def parts(self, table: str, version: str, within: Interval | None = None) -> list[Part]:
-        """The table's parts whose intervals start within the interval, in order."""
-        lower, upper = _bounds(within)
-        rows = self._db.execute(
-            "SELECT start, known_at, id, row_count, path, checksum FROM parts"
-            " WHERE table_name = ? AND version = ? AND start >= ? AND start < ? ORDER BY start, known_at",
-            (table, version, lower, upper),
-        )
-        return [Part(table, version, _key(start, known), *rest) for start, known, *rest in rows]
+        """The table's parts, in order."""
 
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
-        """Replace parts in one transaction, and note how they came about and which files nobody wants any more."""
-        with self._transaction() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO unwanted_files SELECT path FROM parts"
-                " WHERE table_name = ? AND version = ? AND start = ? AND known_at = ? AND path NOT IN ('', ?)",
-                [(*_place(p), p.path) for p in made] + [(*_place(p), "") for p in gone],
-            )
-            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(p.path,) for p in made])
-            db.executemany(
-                "DELETE FROM parts WHERE table_name = ? AND version = ? AND start = ? AND known_at = ?",
-                [_place(p) for p in gone],
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*_place(p), p.id, p.rows, p.path, p.checksum) for p in made],
-            )
-            db.execute("INSERT INTO builds (record) VALUES (?)", (json.dumps(dict(record), sort_keys=True),))
-
-    def units(self, within: Interval | None = None) -> list[Unit]:
-        """The imports that brought sessions of the interval, with the slices of theirs that lie in it."""
-        lower, upper = _bounds(within)
-        slices: dict[str, dict[PartKey, int]] = {}
-        for start, known, unit, rows in self._db.execute(
-            "SELECT start, known_at, unit, row_count FROM unit_slices WHERE start >= ? AND start < ?", (lower, upper)
-        ):
-            slices.setdefault(unit, {})[_key(start, known)] = rows
-        everything = "SELECT * FROM units ORDER BY id"
-        found = self._db.execute(everything).fetchall() if within is None else self._units_named(slices)
-        return [_unit(row, slices.get(row[0], {})) for row in found]
-
-    def units_of(self, contents: Iterable[str]) -> list[Unit]:
-        """The imports of these contents, without their slices."""
-        query = "SELECT * FROM units WHERE content_sha256 = ?"
-        return [_unit(row, {}) for content in contents for row in self._db.execute(query, (content,)).fetchall()]
-
-    def _units_named(self, ids: Iterable[str]) -> list[tuple[Any, ...]]:
-        return [self._db.execute("SELECT * FROM units WHERE id = ?", (one,)).fetchone() for one in sorted(ids)]
-
-    def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None:
-        """Add what was imported and take back what it replaces, in one transaction."""
-        with self._transaction() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO unsettled_slices SELECT start FROM unit_slices WHERE unit = ?",
-                [(u.id,) for u in gone],
-            )
-            for table, column in (("units", "id"), ("unit_slices", "unit")):
-                db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(u.id,) for u in (*gone, *made)])  # noqa: S608 - two constants
-            db.executemany(
-                "INSERT OR IGNORE INTO unwanted_files VALUES (?)", [(path,) for u in gone for path in u.files]
-            )
-            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(path,) for u in made for path in u.files])
-            for u in made:
-                end = _text(u.batch_end) if u.batch_end else None
-                db.execute(
-                    "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (u.id, u.origin, u.source, u.content_bytes, u.content_sha256, u.head_sha256, end, u.path, u.checksum,
-                     json.dumps(dict(u.report), sort_keys=True)),
-                )  # fmt: skip
-                db.executemany(
-                    "INSERT INTO unit_slices VALUES (?, ?, ?, ?)",
-                    [(_text(k.start), _text(k.known_at), u.id, rows) for k, rows in u.slices.items()],
-                )
-                db.executemany(
-                    "INSERT OR IGNORE INTO unsettled_slices VALUES (?)", [(_text(k.start),) for k in u.slices]
-                )
-
-    def unwanted(self) -> list[str]:
-        """Files of parts and imports that were replaced; they may be removed."""
-        return [path for (path,) in self._db.execute("SELECT path FROM unwanted_files")]
-
-    def removed(self, paths: Iterable[str]) -> None:
-        """Note that these unwanted files are gone."""
-        with self._transaction() as db:
-            db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(path,) for path in paths])
-
-    def contents(self, head: bytes) -> dict[int, str]:
-        """Length -> hash of the contents imported so far that begin with the same bytes (or are shorter, and equal)."""
-        short = self._db.execute("SELECT DISTINCT content_bytes FROM units WHERE content_bytes < ?", (len(head),))
-        found: dict[int, str] = {}
-        for (length,) in [*short, (len(head),)]:
-            rows = self._db.execute(
-                "SELECT content_bytes, content_sha256 FROM units WHERE head_sha256 = ?",
-                (hashlib.sha256(head[:length]).hexdigest(),),
-            )
-            found.update(rows.fetchall())
-        return found
-
-    def batches(self) -> dict[datetime, str]:
-        """The named batches by their ends."""
-        return {datetime.fromisoformat(end): name for end, name in self._db.execute("SELECT end, name FROM batches")}
+        """Replace and remove parts, all or nothing, and note how they came about."""
 
     def row_count(self, table: str, version: str) -> int:
         """How many rows a table has; records, for the sessions."""
-        query = "SELECT coalesce(sum(row_count), 0) FROM parts WHERE table_name = ? AND version = ?"
-        if table == "sessions":
-            (rows,) = self._db.execute("SELECT coalesce(sum(row_count), 0) FROM unit_slices").fetchone()
-        else:
-            (rows,) = self._db.execute(query, (table, version)).fetchone()
-        return int(rows)
+
+    def units(self, within: Interval | None = None) -> list[Unit]:
+        """The imports that brought sessions of the interval, with the slices of theirs that lie in it."""
+
+    def units_of(self, contents: Iterable[str]) -> list[Unit]:
+        """The imports of these contents, by their hashes."""
+
+    def unwanted(self) -> list[str]:
+        """The files that no part or unit owns any more."""
+
+    def removed(self, paths: Iterable[str]) -> None:
+        """Note that unwanted files are gone."""
+
+    def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None:
+        """Add what was imported and take back what it replaces, all or nothing."""
+
+    def contents(self, head: bytes) -> dict[int, str]:
+        """Length -> hash of the contents imported so far that begin with the same bytes (or are shorter, and equal)."""
 
     def slice_starts(self, within: Interval | None = None) -> list[datetime]:
         """The slices for which any record was imported, in order."""
-        rows = self._db.execute(
-            "SELECT DISTINCT start FROM unit_slices WHERE start >= ? AND start < ? ORDER BY start", _bounds(within)
-        )
-        return [datetime.fromisoformat(start) for (start,) in rows]
-
-    def unsettled(self, fingerprint: str) -> list[datetime] | None:
-        """The slices whose imports no finished run has built on; None when the last one had another fingerprint."""
-        if self._db.execute("SELECT fingerprint FROM settled").fetchone() != (fingerprint,):
-            return None
-        return [datetime.fromisoformat(start) for (start,) in self._db.execute("SELECT start FROM unsettled_slices")]
-
-    def settle(self, fingerprint: str) -> None:
-        """Note that a run has built everything there is to build."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM unsettled_slices")
-            db.execute("DELETE FROM settled")
-            db.execute("INSERT INTO settled VALUES (?)", (fingerprint,))
 
     def last_arrival(self) -> datetime | None:
         """The end of the last batch of which anything was imported."""
-        (last,) = self._db.execute("SELECT max(known_at) FROM unit_slices").fetchone()
-        return datetime.fromisoformat(last) if last else None
+
+    def batches(self) -> dict[datetime, str]:
+        """The named batches by their ends."""
 
     def name_batch(self, name: str, batch: Interval) -> None:
-        """Remember a named batch.
+        """Remember a named batch, or raise DataError where it contradicts one that is known."""
 
-        Raises:
-            DataError: the name stands for another interval, or the interval's end has another name.
-        """
-        wanted = (name, _text(batch.start), _text(batch.end))
-        known = self._db.execute("SELECT * FROM batches WHERE name = ? OR end = ?", (name, wanted[2])).fetchall()
-        if known and known != [wanted]:
-            raise DataError(
-                f"batch {shown(name)!r} {batch} contradicts batch {known[0][0]!r} [{known[0][1]}, {known[0][2]}) "
-                "of this lake; a batch name stands for one interval, and one interval's end for one batch."
-            )
-        with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", wanted)
+    def unsettled(self, fingerprint: str) -> list[datetime] | None:
+        """The slices whose imports no finished run has built on; None when the last one had another fingerprint."""
 
-
-def _place(part: Part) -> tuple[str, str, str, str]:
-    return part.table, part.version, _text(part.key.start), _text(part.key.known_at)
-
-
-def _bounds(within: Interval | None) -> tuple[str, str]:
-    return (_text(within.start), _text(within.end)) if within else ("", "~")
-
-
-def _key(start: str, known_at: str) -> PartKey:
-    return PartKey(datetime.fromisoformat(start), datetime.fromisoformat(known_at))
-
-
-def _unit(row: tuple[Any, ...], slices: Mapping[PartKey, int]) -> Unit:
-    unit, origin, source, size, content, head, end, path, checksum, report = row
-    batch_end = datetime.fromisoformat(end) if end else None
-    return Unit(unit, origin, source, size, content, head, batch_end, path, checksum, slices, json.loads(report))
+    def settle(self, fingerprint: str) -> None:
+        """Note that a run has built everything there is to build."""

@@ -1,14 +1,14 @@
 """Networks: which addresses are hosts, and which segment an address belongs to; the configuration side.
 
-Addresses are compared as *keys*: text of fixed width per family whose order is the numeric order, so that a network is a
-range of keys on every engine. The matching expressions stand in :mod:`ndr.features.addresses`.
+Addresses are compared as *keys*: text of fixed width per family whose order is the numeric order, so that a network
+is a range of keys on every engine. The matching expressions stand in :mod:`ndr.features.addresses`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from ndr.errors import SpecError, shown
 

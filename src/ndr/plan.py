@@ -19,8 +19,7 @@ from ndr.specs import Config
 from ndr.table import PartKey, Reach, Table
 from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
-from ndr.time import Interval, ceil, floor
-
+from ndr.time import EPOCH, Interval, ceil, floor
 
 Inputs = Sequence[tuple[str, Table, Sequence[PartKey]]]
 """For each argument of a recipe: the stored table it reads, and which of its parts."""
@@ -46,8 +45,8 @@ class _State:
 
     def within(self, interval: Interval, known_at: datetime) -> list[PartKey]:
         """The parts that start in the interval and were known by then."""
-        low = bisect_left(self.keys, PartKey(interval.start, datetime.min))
-        high = bisect_left(self.keys, PartKey(interval.end, datetime.min))
+        low = bisect_left(self.keys, PartKey(interval.start, EPOCH))
+        high = bisect_left(self.keys, PartKey(interval.end, EPOCH))
         return [key for key in self.keys[low:high] if key.known_at <= known_at]
 
 

@@ -51,3 +51,7 @@ class QueryCache:
         except OSError:
             pass
         return query
+
+
+NO_CACHE = QueryCache()
+"""Compiles every time."""

@@ -16,7 +16,7 @@ from ndr.lake import Lake, part_path
 from ndr.ledger import Ledger, Part
 from ndr.log import log
 from ndr.plan import Inputs, Step
-from ndr.queries import QueryCache
+from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
 from ndr.table import Columns, Context, Given, PartKey, Table
 from ndr.tables.sessions import sessions
@@ -76,7 +76,7 @@ class Workshop:
     ledger: Ledger
     lake: Lake
     engine: Engine
-    queries: QueryCache = QueryCache()
+    queries: QueryCache = NO_CACHE
     chunk_rows: int = 20_000_000
     """Input rows, counted once for every part that reads them, up to which parts are made together."""
 

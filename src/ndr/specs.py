@@ -116,7 +116,8 @@ def _versions_as_text(values: dict[str, Any]) -> dict[str, Any]:
     version = values.get("feature_spec_version")
     if isinstance(version, int | float) and not isinstance(version, bool):
         raise SpecError(
-            f"feature_spec_version: {version} reads as a number, where 1.10 and 1.1 are the same; quote it: '{version}'."
+            f"feature_spec_version: {version} reads as a number, and as numbers 1.10 and 1.1 are the same; "
+            f"quote it: '{version}'."
         )
     return values
 

@@ -1,8 +1,8 @@
 """What a table is: its recipe, and the declarations that planner, ledger, catalogue and checks follow from.
 
-A table exists in *parts*. A part is one interval of the table together with the moment it was known: a table that keeps
-arrivals apart (``arrived``) has one part per interval and arrival, any other has one part per interval, known at its end.
-A part may read only what was known when it was.
+A table exists in *parts*. A part is one interval of the table together with the moment it was known: a table that
+keeps arrivals apart (``arrived``) has one part per interval and arrival, any other has one part per interval, known at
+its end. A part may read only what was known when it was.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from day.scenarios import SCENARIOS
 from ndr import lake as lake_module
 from ndr.engines.duckdb import DuckDB
 from ndr.lake import LocalLake, checksum
-from ndr.ledger import SqliteLedger
+from ndr.local_ledger import SqliteLedger
 from ndr.plan import Planner
 from ndr.sources.outputs import Outputs
 from ndr.specs import Config

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ndr.cli import main
-from ndr.ledger import SqliteLedger
+from ndr.local_ledger import SqliteLedger
 
 START = datetime(2026, 3, 4, 10)  # a Wednesday
 MINUTE, QUARTER, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(days=1)

@@ -18,7 +18,7 @@ STOREYS = (
     (2, "features model table"),
     (3, "tables"),
     (4, "specs ledger lake catalog"),
-    (4, "fingerprint queries"),
+    (4, "fingerprint queries local_ledger"),
     (4, "plan"),
     (4, "run"),
     (4, "summary"),

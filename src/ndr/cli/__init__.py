@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ndr import __version__
+from ndr.cli import about, demo, lakes, running, spec, tables
 from ndr.errors import NdrError, UsageError, near_miss
 
 COMMANDS = ("run", "plan", "build", "status", "show", "catalog", "spec", "simulate", "demo")
@@ -22,8 +23,6 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
-    from ndr.cli import about, demo, lakes, running, spec, tables
-
     root = _Parser(prog="ndr", description="What every host on your network did, from raw firewall and flow logs.")
     root.add_argument("--version", action="version", version=f"ndr {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)

@@ -61,7 +61,7 @@ def _demo(options: argparse.Namespace, lakes: ModuleType) -> int:
     if out.exists() and not (out / "logs" / "truth.json").exists() and any(out.iterdir()):
         raise UsageError(f"{shown(str(out))!r} holds something else; give --out a new folder.")
     shutil.rmtree(out, ignore_errors=True)
-    spec = SimulationSpec(hosts=60, days=2, formats=("palo_alto",))
+    spec = checked(SimulationSpec, {"hosts": 60, "days": 2, "formats": ("palo_alto",)}, "demo")
     made = simulate(out / "logs", spec)
     ours = argparse.Namespace(lake=str(out / "lake"), config=None, memory_limit="4GB", threads=None, verbose=False)
     with lakes.open_lake(ours, existing=False) as opened, opened.lake.writing(0):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ndr.engines.duckdb import DuckDB
 from ndr.errors import UsageError, shown
 from ndr.lake import STAGING, LocalLake
-from ndr.ledger import SqliteLedger
+from ndr.local_ledger import SqliteLedger
 from ndr.log import start_logging
 from ndr.queries import QueryCache
 from ndr.run import Workshop

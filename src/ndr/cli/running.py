@@ -15,7 +15,7 @@ from typing import Any
 
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_rows
-from ndr.errors import DataError, UsageError, shown
+from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.fingerprint import run_fingerprint
 from ndr.plan import Planner, Step
 from ndr.run import run
@@ -69,11 +69,8 @@ def source_specs(config: Config) -> dict[str, SourceSpec]:
     Raises:
         SpecError: an unknown source or key.
     """
-    checked_names = {name: SOURCES for name in config.sources}
-    for name in checked_names:
+    for name in config.sources:
         if name not in SOURCES:
-            from ndr.errors import UnknownNameError
-
             raise UnknownNameError("source", name, SOURCES)
     return {name: checked(SourceSpec, config.sources.get(name, {}), f"sources.{name}") for name in SOURCES}
 

@@ -11,6 +11,7 @@ from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
 from ndr.cli.running import plan_everywhere
 from ndr.errors import DataError, UnknownNameError, shown
+from ndr.lake import checksum
 from ndr.plan import Planner, Step
 from ndr.run import run
 from ndr.summary import host_rows
@@ -110,8 +111,6 @@ def _status(options: argparse.Namespace, lakes: ModuleType) -> int:
 
 
 def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
-    from ndr.lake import checksum
-
     if table.recipe is None:
         units = opened.ledger.units()
         files = [(unit.path, unit.checksum) for unit in units if unit.path]

@@ -65,8 +65,8 @@ class DuckDB:
         query = DuckDBCompiler().to_sqlglot(expression)
         for shared in query.find_all(sge.CTE):
             if shared.find(sge.Group, sge.Union):
-                shared.set("materialized", True)
-        return query.sql(dialect="duckdb")
+                shared.set("materialized", True)  # noqa: FBT003 - the value of an attribute
+        return str(query.sql(dialect="duckdb"))
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
@@ -113,7 +113,7 @@ class DuckDB:
         self._files(content).create_view(name, replace=True)
 
     def _files(self, content: Files) -> duckdb.DuckDBPyRelation:
-        groups: dict[tuple[tuple[str, object], ...], list[str]] = {}
+        groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
         constants = content.constants or [{}] * len(content.paths)
         for path, fixed in zip(content.paths, constants, strict=True):
             groups.setdefault(tuple(fixed.items()), []).append(path)

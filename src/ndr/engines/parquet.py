@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,7 +63,7 @@ def _runs(
         for column in keys:
             changed = pc.or_(changed, pc.not_equal(column[1:], column[:-1]))
         cuts = [0, *(i + 1 for i in pc.indices_nonzero(changed).to_pylist()), batch.num_rows]
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             yield tuple(column[start].as_py() for column in keys), batch.slice(start, end - start)
 
 

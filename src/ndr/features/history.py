@@ -5,7 +5,6 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-
 PAIR = ["src_ip", "dst_ip", "dst_port"]
 PLACES = ["src_is_host", "dst_is_host", "src_segment_id", "dst_segment_id"]
 _ONE_DAY = ibis.interval(days=1)

@@ -1,7 +1,7 @@
-"""Windows: what each host did over 15 minutes to 24 hours; sliced metrics merged, and all metrics put into one row.
+"""Windows: what each host did over 15 minutes to 24 hours: sliced metrics merged, all metrics in one row.
 
-What is measured afresh from pairs stands in :mod:`ndr.features.levels`. Rows are keyed by ``frame`` (a number for window
-end and window), ``host_ip`` and ``role`` until the last step.
+What is measured afresh from pairs stands in :mod:`ndr.features.levels`. Rows are keyed by ``frame`` (a number for
+window end and window), ``host_ip`` and ``role`` until the last step.
 """
 
 from __future__ import annotations

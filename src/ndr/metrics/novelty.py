@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ndr.metric import Metric, Measured
+from ndr.metric import Measured, Metric
 from ndr.metrics.measures import count_where, ratio
 
 

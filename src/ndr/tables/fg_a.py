@@ -107,7 +107,8 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
         "oldest_pairs": pair_counts_table.before(days(31), days(29)),
         "pair_history": pair_history_table.before(days(3) - SLICE, days(2) - SLICE),
         "frames": Given(
-            {"end": "int64", "window_end_ts": "timestamp(6)", "slice_start_ts": "timestamp(6)", "band": "int64"}, _frames
+            {"end": "int64", "window_end_ts": "timestamp(6)", "slice_start_ts": "timestamp(6)", "band": "int64"},
+            _frames,
         ),
         "bands": Given({"band": "int64", "window": "int64", "in_window": "boolean"}, _bands),
         "lengths": Given({"window": "int64", "window_label": "string", "window_seconds": "int64"}, _windows),
@@ -124,7 +125,7 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
     partitions=("feature_spec_version", "dt"),
     job="fg_a_builder",
 )  # fmt: skip
-def fg_a(  # noqa: PLR0913 - one argument per table that it reads
+def fg_a(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
     delta: ir.Table, pair_counts: ir.Table, oldest_pairs: ir.Table, pair_history: ir.Table, frames: ir.Table,
     bands: ir.Table, lengths: ir.Table, ends: ir.Table, *, spec: CurrentBehaviour, settings: Settings, version: str,
 ) -> ir.Table:  # fmt: skip
@@ -135,8 +136,9 @@ def fg_a(  # noqa: PLR0913 - one argument per table that it reads
     """
     del settings
     sliced = windows.sliced_metrics(delta, frames, bands)
+    pairs = levels.needed(pair_counts).union(levels.needed(oldest_pairs))
     measured = levels.pair_metrics(
-        levels.needed(pair_counts).union(levels.needed(oldest_pairs)), pair_history, {"frames": frames, "windows": lengths, "ends": ends},
+        pairs, pair_history, {"frames": frames, "windows": lengths, "ends": ends},
         levels.Bands(framing.bands_within(WINDOWS), framing.bands_before(WINDOWS)),
         high_risk_segments=spec.high_risk_segments, rare_thresholds=spec.lookback30d.rare_thresholds.model_dump(),
     )  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ndr.net import DEFAULT_INTERNAL, parse_network
-from ndr.time import parse_length
 
 
 class Spec(BaseModel):
@@ -37,7 +36,6 @@ def _segments(segments: dict[str, str]) -> dict[str, str]:
     return segments
 
 
-Length = Annotated[str, AfterValidator(lambda text: text if parse_length(text) else text)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Hour = Annotated[int, Field(ge=0, le=24)]
 Inert = Any
@@ -138,8 +136,3 @@ def moment(calendar: Calendar, instant: datetime) -> Moment:
         is_working_hours=working, is_off_hours=not (working or night), is_night_hours=night,
         is_weekend=weekend, is_holiday=holiday, time_band=f"{'WE' if weekend or holiday else 'WD'}_{part}",
     )  # fmt: skip
-
-
-def lengths(windows: dict[str, str]) -> dict[str, timedelta]:
-    """Window labels with their lengths."""
-    return {label: parse_length(text) for label, text in windows.items()}
