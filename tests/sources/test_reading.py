@@ -212,7 +212,7 @@ def test_work_ahead_hands_on_errors_and_stops_when_left():
 
 @pytest.mark.parametrize("seed", range(40))
 def test_damage_anywhere_is_survived_and_accounted_for(reading, seed):
-    """The import raises nothing, and its own check of the counts holds; a fifth of the damage is to the packed bytes."""
+    """The import raises nothing, and its check of the counts holds; a fifth of the damage is to the packed bytes."""
     chance = random.Random(seed)  # noqa: S311
     fields = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tid.resp_h\tproto\n"
     data = bytearray(log(40) if seed % 2 else (fields + "1.5\t10.0.0.1\t10.0.0.2\ttcp\n" * 40).encode())
