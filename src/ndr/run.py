@@ -178,7 +178,7 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     paths = {key: part_path(table, version, key, _batch(table, key, batches)) for key in chunk}
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
-    counts = shop.engine.write(query, inputs, table.columns, table.keys, outputs)
+    counts = shop.engine.write(query, inputs, table.stored_columns, table.keys, outputs)
     made = []
     for key, rows in zip(chunk, counts, strict=True):
         digest = shop.lake.publish(paths[key]) if rows else ""
@@ -217,7 +217,14 @@ def _part_files(table: Table, keys: set[PartKey], shop: Workshop) -> Files:
     if not keys:
         return Files(table.columns, [])
     parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, _hull(table, keys))
-    return Files(table.columns, [shop.lake.path(part.path) for part in parts if part.key in keys and part.path])
+    return files_of(table, [part for part in parts if part.key in keys and part.path], shop)
+
+
+def files_of(table: Table, parts: Sequence[Part], shop: Workshop) -> Files:
+    """The files of parts, with the columns that only their paths hold."""
+    in_path = {"feature_spec_version": shop.config.feature_spec_version}
+    fixed = {name: value for name, value in in_path.items() if name in table.partitions and name in table.columns}
+    return Files(table.columns, [shop.lake.path(part.path) for part in parts], [fixed] * len(parts))
 
 
 def _session_files(keys: set[PartKey], shop: Workshop) -> Files:

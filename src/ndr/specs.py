@@ -98,7 +98,7 @@ def load_config(path: str | Path | None) -> Config:
         raw = file.read_bytes()[: _SIZE_LIMIT + 1]
         if len(raw) > _SIZE_LIMIT:
             raise SpecError(f"{shown(str(file))} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small.")
-        values = yaml.load(raw.decode("utf-8"), Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with less
+        values = _PlainLoader(raw.decode("utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SpecError(f"{shown(str(file))} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
     if not isinstance(values or {}, dict):

@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from ndr.run import Files, Workshop
+from ndr.run import Files, Workshop, files_of
 from ndr.table import PartKey, Table
 from ndr.tables.fg_a import WINDOWS, fg_a
 from ndr.tables.sessions import sessions
@@ -26,8 +26,7 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
             sessions.columns, [shop.lake.path(u.path) for u in units], [{"batch_end_ts": u.batch_end} for u in units]
         )
     parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, within)
-    wanted = [part for part in parts if part.path and (keys is None or part.key in keys)]
-    return Files(table.columns, [shop.lake.path(part.path) for part in wanted])
+    return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
 
 
 def known_window_ends(shop: Workshop) -> list[datetime]:

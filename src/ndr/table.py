@@ -84,6 +84,11 @@ class Table:
         return (self.recipe.__doc__ or "").strip() if self.recipe else (self.spec.__doc__ or "").strip()
 
     @property
+    def stored_columns(self) -> Columns:
+        """The columns that the files hold: partition columns are in the path alone, or readers would see them twice."""
+        return {name: dtype for name, dtype in self.columns.items() if name not in self.partitions}
+
+    @property
     def parents(self) -> tuple[Table, ...]:
         """The stored tables that it reads."""
         return tuple(dict.fromkeys(read.table for read in self.reads.values() if isinstance(read, Reach)))

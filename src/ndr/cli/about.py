@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from ndr import catalog
+from ndr.sources.formats import SOURCES
 
 
 def add_commands(commands: Any, lakes: ModuleType) -> None:
@@ -17,5 +18,7 @@ def add_commands(commands: Any, lakes: ModuleType) -> None:
 
 
 def _catalog(options: argparse.Namespace) -> int:
-    print({"markdown": catalog.as_markdown, "json": catalog.as_json, "csv": catalog.as_csv}[options.format](), end="")
+    sources = {name: source.doc for name, source in SOURCES.items()}
+    told = {"markdown": catalog.as_markdown, "json": catalog.as_json, "csv": catalog.as_csv}[options.format](sources)
+    print(told, end="")
     return 0

@@ -41,7 +41,7 @@ def add_lake_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_format_option(command: argparse.ArgumentParser, formats: tuple[str, ...] = ("table", "json", "csv")) -> None:
-    """``--format``."""
+    """How the data on stdout look."""
     command.add_argument("--format", choices=formats, default=formats[0], help=f"default {formats[0]}")
 
 
