@@ -1,7 +1,8 @@
 """Kill a command at every step it takes towards the disk, run it again, and compare with a lake nothing happened to.
 
 Run as a program, so that the process that forks has opened neither DuckDB nor a ledger:
-``python crash_walk.py SCENARIO FOLDER SHARD SHARDS`` prints one JSON object: the steps, and what went wrong at which.
+``python crash_walk.py SCENARIO FOLDER SHARE`` prints one JSON object: the steps, those walked, and what went wrong.
+A share below 1 takes the first and the last step of every kind, and that share of the others by a seeded choice.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from day.lakes import ALL_TABLES, files, ndr
 from day.scenarios import SCENARIOS
-from ndr import lake as lake_module
 from ndr.engines.duckdb import DuckDB
+from ndr.fingerprint import fingerprints
 from ndr.lake import LocalLake, checksum
 from ndr.local_ledger import SqliteLedger
 from ndr.plan import Planner
@@ -33,10 +35,9 @@ from ndr.tables import TABLES
 from ndr.time import Interval
 
 POINTS: tuple[tuple[Any, str], ...] = (
-    (LocalLake, "publish"), (LocalLake, "remove"), (lake_module, "_sync"), (Path, "replace"), (Outputs, "write"),
-    (DuckDB, "write"), (DuckDB, "_copy"), (SqliteLedger, "commit"), (SqliteLedger, "import_units"),
-    (SqliteLedger, "removed"), (SqliteLedger, "settle"), (SqliteLedger, "name_batch"),
+    (Path, "replace"), (Path, "unlink"), (Path, "rmdir"), (Outputs, "write"), (DuckDB, "_copy"),
 )  # fmt: skip
+"""What changes files, besides the transactions of the ledger; between two of these nothing changes on disk."""
 
 
 class Steps:
@@ -52,7 +53,7 @@ class Steps:
         self.names.append(name)
 
     def watch(self) -> None:
-        """Count before and after every point, and between the statements and the end of every transaction."""
+        """Count after everything that changes the disk, and before the end of every transaction."""
         for owner, name in POINTS:
             setattr(owner, name, self._watched(getattr(owner, name), name))
         plain = SqliteLedger._transaction
@@ -61,15 +62,15 @@ class Steps:
         def transaction(ledger: SqliteLedger) -> Iterator[sqlite3.Connection]:
             with plain(ledger) as db:
                 yield db
-                self("uncommitted")
+                self("not committed")
+            self("committed")
 
         SqliteLedger._transaction = transaction  # type: ignore[method-assign]
 
     def _watched(self, what: Callable[..., Any], name: str) -> Callable[..., Any]:
         def watched(*arguments: Any, **named: Any) -> Any:
-            self(f"before {name}")
             answer = what(*arguments, **named)
-            self(f"after {name}")
+            self(name)
             return answer
 
         return watched
@@ -139,8 +140,16 @@ def halves(lake: Path) -> list[str]:
     return found
 
 
-def walk(scenario: str, folder: Path, shard: int, shards: int) -> dict[str, Any]:
-    """Every ``shards``-th step of the scenario, from ``shard`` on."""
+def chosen(names: list[str], share: float) -> list[int]:
+    """The steps to die at."""
+    ends = {names.index(name) for name in names} | {len(names) - 1 - names[::-1].index(name) for name in names}
+    rng = Random(share)  # noqa: S311 - a repeatable choice
+    return [step for step in range(len(names)) if step in ends or rng.random() < share]
+
+
+def walk(scenario: str, folder: Path, share: float) -> dict[str, Any]:
+    """Die at the steps of the scenario, one lake each."""
+    fingerprints(Config())  # parsed once, before the forks
     prepare, commands_for = SCENARIOS[scenario]
     folder.mkdir(parents=True, exist_ok=True)
     code, _ = in_child(lambda: prepare(folder))
@@ -161,8 +170,8 @@ def walk(scenario: str, folder: Path, shard: int, shards: int) -> dict[str, Any]
         raise AssertionError(f"{scenario} does not run: {code}")
     _, expected = in_child(lambda: state(whole))
     wrong = []
-    for step in range(shard, len(names), shards):
-        lake = lake_of(f"killed-{shard}")
+    for step in chosen(names, share):
+        lake = lake_of("killed")
         commands = commands_for(folder, lake)
         code, _ = in_child(lambda: counted(commands, step))  # noqa: B023 - called at once
         _, half = in_child(lambda: halves(lake))  # noqa: B023
@@ -173,7 +182,7 @@ def walk(scenario: str, folder: Path, shard: int, shards: int) -> dict[str, Any]
                 {"step": step, "name": names[step], "died": code, "half": half, "again": again,
                  "differs": difference(expected, after)}
             )  # fmt: skip
-    return {"steps": names, "wrong": wrong}
+    return {"steps": names, "walked": chosen(names, share), "wrong": wrong}
 
 
 def difference(expected: Any, after: Any) -> list[str]:
@@ -187,4 +196,4 @@ def difference(expected: Any, after: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(walk(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))
+    sys.stdout.write(json.dumps(walk(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))))

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from ndr.cli import main
 from ndr.local_ledger import SqliteLedger
 
@@ -173,8 +175,6 @@ def parts(lake: Path, tables: Sequence[str] = ALL_TABLES, version: str = "1") ->
 
 def sessions(lake: Path) -> list[tuple[Any, ...]]:
     """Every stored session, sorted."""
-    import pyarrow.parquet as pq
-
     with closing(SqliteLedger(lake / "ledger.sqlite")) as ledger:
         paths = [unit.path for unit in ledger.units() if unit.path]
     rows = [row for path in paths for row in pq.ParquetFile(lake / path).read().to_pylist()]

@@ -135,7 +135,7 @@ def test_a_lost_slice_rebuilds_the_windows_that_read_it(history: Path, lake: Pat
 
 def test_a_lost_sessions_file_is_reported_and_brought_back(history: Path, lake: Path) -> None:
     before = files(lake)
-    gone = sorted((lake / "sessions").iterdir())[0]
+    gone = min((lake / "sessions").iterdir())
     gone.unlink()
     status = ndr("status", "--lake", lake, "--format", "json")
     assert status.code == 3
