@@ -1,0 +1,1 @@
+"""Tracked figures of speed and memory, each beside a floor measured in the same run; never assertions on seconds."""

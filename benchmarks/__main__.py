@@ -1,0 +1,58 @@
+"""``python -m benchmarks``: measure, print the figures, and with ``--record`` write them to RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import cold, current, history, imports, large, slices
+from benchmarks.measure import Line
+from benchmarks.report import page, table
+from benchmarks.settings import Setting
+
+FIGURES: dict[str, Callable[[Setting], list[Line]]] = {
+    "slices": slices.measured,
+    "fg_a": current.measured,
+    "import": imports.measured,
+    "history": history.measured,
+    "cold": cold.measured,
+    "memory": large.measured,
+}
+LARGE = "memory"
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def options(argv: Sequence[str]) -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, metavar="FIGURE", help=f"some of: {', '.join(FIGURES)}")
+    parser.add_argument("--large", action="store_true", help="also the ten million sessions, which take minutes")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs of each figure (default 3)")
+    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the sizes, to try things (default 1)")
+    parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name} beside this program")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measure what is asked for."""
+    asked = options(argv)
+    names = asked.only or [name for name in FIGURES if name != LARGE or asked.large]
+    lines: list[Line] = []
+    with tempfile.TemporaryDirectory(prefix="ndr-benchmarks-") as scratch:
+        for name in names:
+            folder = Path(scratch) / name
+            folder.mkdir()
+            start = time.perf_counter()
+            lines += FIGURES[name](Setting(folder, asked.runs, asked.scale))
+            print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    print(table(lines))
+    if asked.record:
+        command = " ".join(["python -m benchmarks", *argv])
+        RESULTS.write_text(page(lines, command, asked.runs, asked.scale), encoding="utf-8", newline="\n")
+
+
+main(sys.argv[1:])

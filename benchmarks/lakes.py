@@ -1,0 +1,132 @@
+"""Lakes to measure on: opened as the command line opens them, filled without reading logs, emptied between runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from ndr.cli.lakes import LEDGER, OpenLake
+from ndr.cli.running import source_specs
+from ndr.engines.duckdb import DuckDB
+from ndr.fingerprint import run_fingerprint
+from ndr.lake import STAGING, LocalLake
+from ndr.local_ledger import SqliteLedger
+from ndr.plan import Planner, Step
+from ndr.queries import QueryCache
+from ndr.run import Engine, Files, Output, Rows, Workshop, run
+from ndr.sources.imports import Importer, publish_unit
+from ndr.specs import Config
+from ndr.table import Columns
+from ndr.tables import TABLES
+from ndr.time import Interval
+
+MEMORY_LIMIT = "4GB"
+
+
+@dataclass
+class Watched:
+    """An engine that notes how long its queries take: alone, and with sorting and writing."""
+
+    engine: Engine
+    probing: bool = False
+    """Whether to run each query once more without writing, to see what it takes alone."""
+    queries: float = 0.0
+    writes: float = 0.0
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.engine.name
+
+    def compile(self, expression: ir.Table) -> str:
+        return self.engine.compile(expression)
+
+    def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
+        return self.engine.fetch(query, inputs)
+
+    def write(
+        self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
+        outputs: Sequence[Output],
+    ) -> list[int]:  # fmt: skip
+        start = time.perf_counter()
+        if self.probing:
+            self.fetch(f"SELECT bit_xor(hash(made)) AS digest FROM ({query}) AS made", inputs)  # noqa: S608 - our own query
+        probed = time.perf_counter()
+        rows = self.engine.write(query, inputs, columns, order, outputs)
+        self.queries += probed - start
+        self.writes += time.perf_counter() - probed
+        return rows
+
+
+class Ground:
+    """A lake in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lake = LocalLake(root)
+        self.ledger = SqliteLedger(root / LEDGER)
+        self._engine = DuckDB(str(root / STAGING), memory_limit=MEMORY_LIMIT)
+        queries = root.parent / "queries"
+        queries.mkdir(exist_ok=True)
+        self.opened = OpenLake(
+            self.lake, self.ledger, Workshop(Config(), self.ledger, self.lake, self._engine, QueryCache(queries))
+        )
+
+    def close(self) -> None:
+        self._engine.close()
+        self.ledger.close()
+
+    @property
+    def shop(self) -> Workshop:
+        return self.opened.shop
+
+    def watched(self, *, probing: bool) -> tuple[Workshop, Watched]:
+        """The workshop with its engine watched."""
+        engine = Watched(self._engine, probing)
+        return replace(self.shop, engine=engine), engine
+
+    def importer(self) -> Importer:
+        config = self.shop.config
+        return Importer(self.lake, self.ledger, source_specs(config), config.project_parameters.clock)
+
+    def take(self, sessions: Path) -> None:
+        """Take a sessions file into the lake as it stands."""
+        staged = f"{sessions.stem}.parquet"
+        shutil.copy(sessions, self.lake.stage(staged))
+        about = {
+            "path": sessions.name, "source": "benchmark", "content_bytes": sessions.stat().st_size,
+            "content_sha256": sessions.name, "head_sha256": "", "from_byte": 0,
+        }  # fmt: skip
+        clock = self.shop.config.project_parameters.clock
+        self.ledger.import_units([publish_unit(self.lake, staged, about, clock=clock, batch_end=None)], [])
+
+    def plan(self, names: Iterable[str], interval: Interval) -> list[Step]:
+        planner = Planner(self.shop.config, self.ledger, self.lake)
+        return planner.plan([TABLES[name] for name in names], interval)
+
+    def build(self, names: Iterable[str], interval: Interval, shop: Workshop | None = None) -> dict[str, int]:
+        """Plan and make what is missing."""
+        return run(self.plan(names, interval), shop or self.shop)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take tables out of the lake again."""
+        version = self.shop.config.feature_spec_version
+        run([Step(TABLES[name], {}, {}, self.ledger.parts(name, version)) for name in names], self.shop)
+
+    def settle(self) -> None:
+        """Call the lake finished: the next batch builds its own news only."""
+        self.ledger.settle(run_fingerprint(self.shop.config))
+
+    def files(self, name: str) -> list[str]:
+        """The files of a table."""
+        parts = self.ledger.parts(name, self.shop.config.feature_spec_version)
+        return [self.lake.path(part.path) for part in parts if part.path]
+
+    def sessions(self) -> list[str]:
+        """The sessions files."""
+        return [self.lake.path(unit.path) for unit in self.ledger.units() if unit.path]
