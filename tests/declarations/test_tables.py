@@ -1,0 +1,127 @@
+"""Every table says what it is, and its recipe yields what it declares from what it declares to read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import ibis
+import pytest
+
+from laws.pipeline import ARROW, pipeline_of
+from ndr.catalog import table_entries
+from ndr.errors import DeclarationError
+from ndr.specs import Config
+from ndr.table import Reach, Table, table
+from ndr.tables import TABLES
+from ndr.tables.settings import Spec
+from ndr.time import DAY, SLICE
+from strategies import ANCHORS, random_sessions
+
+each = pytest.mark.parametrize("made", TABLES.values(), ids=lambda t: t.name)
+each_recipe = pytest.mark.parametrize("made", [t for t in TABLES.values() if t.recipe], ids=lambda t: t.name)
+NULLABLE_KEYS = {"dst_port"}
+"""Null where the protocol has no ports."""
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, Any]:
+    """Every table, made of a few hundred sessions."""
+    from random import Random  # noqa: PLC0415 - beside its only use
+
+    return pipeline_of(0).make(random_sessions(Random(4), 400), [ANCHORS[0]])  # noqa: S311 - made-up data
+
+
+def _expression(made: Table) -> Any:
+    config = Config()
+    return made.expression(config.spec(made), config.project_parameters, config.feature_spec_version)
+
+
+@each
+def test_a_table_says_what_one_row_is(made: Table) -> None:
+    assert made.doc.startswith("One row per ")
+    (entry,) = [e for e in table_entries() if e.name == made.name]
+    assert entry.row.startswith("One row per ")
+    assert entry.columns
+
+
+@each
+def test_the_keys_and_times_of_a_table_are_columns(made: Table) -> None:
+    assert {*made.keys, made.at, *filter(None, [made.arrived])} <= set(made.columns)
+    assert DAY % made.every == timedelta(0)
+    assert set(made.columns.values()) <= set(ARROW)
+
+
+@each
+def test_a_table_reads_only_tables_before_it(made: Table) -> None:
+    order = list(TABLES.values())
+    assert all(order.index(parent) < order.index(made) for parent in made.parents)
+
+
+@each_recipe
+def test_a_recipe_takes_what_the_table_reads(made: Table) -> None:
+    assert made.recipe is not None
+    names = made.recipe.__code__.co_varnames[: made.recipe.__code__.co_argcount]
+    assert names == tuple(made.reads)
+
+
+def test_a_column_name_has_one_type_across_tables() -> None:
+    types: dict[str, set[str]] = {}
+    for made in TABLES.values():
+        shapes = [made.columns, *(read.columns for read in made.reads.values() if not isinstance(read, Reach))]
+        for columns in shapes:
+            for name, dtype in columns.items():
+                types.setdefault(name, set()).add(dtype)
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}
+
+
+def test_no_two_columns_differ_in_case_alone() -> None:
+    for made in TABLES.values():
+        assert len({name.lower() for name in made.columns}) == len(made.columns)
+
+
+@each_recipe
+def test_a_recipe_fed_its_declared_shapes_yields_its_declared_shape(made: Table) -> None:
+    schema = _expression(made).schema()
+    assert {name: str(dtype) for name, dtype in schema.items()} == dict(made.columns)
+
+
+@each_recipe
+@pytest.mark.parametrize("dialect", ["duckdb", "pyspark"])
+def test_a_recipe_compiles_for_both_engines(made: Table, dialect: str) -> None:
+    assert str(ibis.to_sql(_expression(made), dialect=dialect)).lstrip().upper().startswith(("SELECT", "WITH"))
+
+
+@each_recipe
+def test_the_built_table_has_its_declared_shape(made: Table, built: dict[str, Any]) -> None:
+    shape = {field.name: field.type for field in built[made.name].schema}
+    assert shape == {name: ARROW[dtype] for name, dtype in made.columns.items()}
+    assert list(shape) == list(made.columns)
+
+
+@each_recipe
+def test_keys_are_known_and_unique_in_built_data(made: Table, built: dict[str, Any]) -> None:
+    rows = [tuple(row[key] for key in made.keys) for row in built[made.name].to_pylist()]
+    assert rows
+    assert len(set(rows)) == len(rows)
+    for place, key in enumerate(made.keys):
+        assert key in NULLABLE_KEYS or all(row[place] is not None for row in rows)
+
+
+def test_a_table_cannot_be_declared_without_its_key_columns() -> None:
+    with pytest.raises(DeclarationError, match="undeclared columns \\['missing'\\]"):
+        table(keys=("missing",), columns={"at": "timestamp(6)"}, every=SLICE, at="at")(lambda: None)
+
+
+def test_a_table_cannot_be_declared_at_a_step_that_splits_no_day() -> None:
+    with pytest.raises(DeclarationError, match="odd step"):
+        table(keys=("at",), columns={"at": "timestamp(6)"}, every=timedelta(minutes=7), at="at")(lambda: None)
+
+
+def test_a_recipe_that_yields_other_columns_than_declared_is_refused() -> None:
+    @table(keys=("at",), columns={"at": "timestamp(6)", "wanted": "int64"}, every=SLICE, at="at", spec=Spec)
+    def wrong(*, spec: Spec, settings: object, version: str) -> Any:
+        return ibis.memtable({"at": [1], "other": [2]})
+
+    with pytest.raises(DeclarationError, match="yields \\['other'\\] undeclared and lacks \\['wanted'\\]"):
+        wrong.expression(Spec(), None, "1")
