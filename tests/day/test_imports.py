@@ -10,8 +10,25 @@ from pathlib import Path
 import pytest
 
 from day.lakes import (
-    HOSTS, MINUTE, QUARTER, START, build_count, differing, files, hour, made, ndr, parts, plan, rebuilt_since, record,
-    run, sessions, text, write, write_config,
+    HOSTS,
+    MINUTE,
+    QUARTER,
+    START,
+    build_count,
+    differing,
+    files,
+    hour,
+    made,
+    ndr,
+    parts,
+    plan,
+    rebuilt_since,
+    record,
+    run,
+    sessions,
+    text,
+    write,
+    write_config,
 )  # fmt: skip
 
 ROWS = hour(24)
