@@ -54,6 +54,14 @@ class _PlainLoader(yaml.SafeLoader):
             raise SpecError(f"line {mark.line + 1}: YAML aliases are not read here; write the value out.")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as PyYAML has it
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise SpecError(f"line {key.start_mark.line + 1}: {shown(str(key.value))} stands there twice.")
+            seen.add(key.value if isinstance(key.value, str) else repr(key.value))
+        return super().construct_mapping(node, deep)
+
 
 def _known(kind: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     for step in path[:-1]:
@@ -99,6 +107,8 @@ def load_config(path: str | Path | None) -> Config:
         if len(raw) > _SIZE_LIMIT:
             raise SpecError(f"{shown(str(file))} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small.")
         values = _PlainLoader(raw.decode("utf-8")).get_single_data()
+    except RecursionError:
+        raise SpecError(f"{shown(str(file))} is nested too deeply; a configuration is flat.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SpecError(f"{shown(str(file))} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
     if not isinstance(values or {}, dict):

@@ -19,6 +19,7 @@ from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.fingerprint import run_fingerprint
 from ndr.plan import Planner, Step
 from ndr.run import run
+from ndr.sources.convert import check_spec
 from ndr.sources.files import FileReport, list_files
 from ndr.sources.formats import SOURCES
 from ndr.sources.imports import Batch, Importer, facts
@@ -72,7 +73,10 @@ def source_specs(config: Config) -> dict[str, SourceSpec]:
     for name in config.sources:
         if name not in SOURCES:
             raise UnknownNameError("source", name, SOURCES)
-    return {name: checked(SourceSpec, config.sources.get(name, {}), f"sources.{name}") for name in SOURCES}
+    specs = {name: checked(SourceSpec, config.sources.get(name, {}), f"sources.{name}") for name in SOURCES}
+    for name in config.sources:
+        check_spec(specs[name])
+    return specs
 
 
 def _run(options: argparse.Namespace, lakes: ModuleType) -> int:
@@ -147,9 +151,11 @@ def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str
     hosts = host_count(opened.shop, ends)
     if opened.ledger.last_arrival() and not hosts:
         seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
+        refused = [shown(r.path.name) for r in reports if r.outcome == "refused"]
         raise DataError(
             "no session touches an internal network, so there is no host to describe. The most frequent networks are "
             f"{seen}. Put yours into project_parameters.internal_networks of the configuration and run again."
+            + (f" Broken files were left out: {', '.join(refused)}." if refused else "")
         )
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
