@@ -20,12 +20,16 @@ INTERNET = 200_000
 FAVOURITES = 40
 GROUP_ROWS = 1 << 17
 
+_DRAWS = 12
+_DRAWN = ", ".join(
+    f"hash(i * 64 + {k} + $seed * 1000003)::DOUBLE / 18446744073709551616.0 AS u{k}" for k in range(_DRAWS)
+)
 _SESSIONS = f"""
 WITH drawn AS (
-  SELECT i, {", ".join(f"hash(i * 64 + {k} + $seed * 1000003)::DOUBLE / 18446744073709551616.0 AS u{k}" for k in range(12))}
-  FROM range($rows) AS numbers(i)
+  SELECT i, {_DRAWN} FROM range($rows) AS numbers(i)
 ), chosen AS (
-  SELECT *, floor($hosts * u0 ** 1.7)::BIGINT AS host, u1 < 0.85 AS favourite, floor({FAVOURITES} * u2 ** 3)::BIGINT AS rank,
+  SELECT *, floor($hosts * u0 ** 1.7)::BIGINT AS host, u1 < 0.85 AS favourite,
+    floor({FAVOURITES} * u2 ** 3)::BIGINT AS rank,
     CASE WHEN u3 < 0.68 THEN 'out' WHEN u3 < 0.95 THEN 'inside' ELSE 'in' END AS direction
   FROM drawn
 ), met AS (
@@ -33,7 +37,8 @@ WITH drawn AS (
   FROM chosen
 ), named AS (
   SELECT *, host % 5 = 0 AS six,
-    CASE WHEN direction = 'inside' THEN floor(greatest(2, $hosts / 20) * v ** 2)::BIGINT * 5 ELSE floor({INTERNET} * v ** 3)::BIGINT END AS peer
+    CASE WHEN direction = 'inside' THEN floor(greatest(2, $hosts / 20) * v ** 2)::BIGINT * 5
+      ELSE floor({INTERNET} * v ** 3)::BIGINT END AS peer
   FROM met
 ), placed AS (
   SELECT *,
@@ -42,15 +47,19 @@ WITH drawn AS (
     CASE WHEN direction = 'inside' AND six THEN format('fd00:0:0:{{:x}}::{{:x}}', 1 + peer // 200, 1 + peer % 200)
       WHEN direction = 'inside' THEN format('10.200.{{}}.{{}}', peer // 200, 1 + peer % 200)
       WHEN six THEN format('2600:1f18:{{:x}}::{{:x}}', 16 + peer % 4000, 1 + peer // 4000)
-      ELSE format('{{}}.{{}}.{{}}.{{}}', 23 + peer % 70, peer // 70 % 250, peer // 17500 % 250, 1 + peer % 211) END AS peer_ip,
-    [443, 443, 443, 443, 80, 80, 53, 8443, 993, 123, 22, 445, 389, 3389, 5228, 1433][1 + (hash(peer) % 16)::BIGINT] AS service,
+      ELSE format('{{}}.{{}}.{{}}.{{}}', 23 + peer % 70, peer // 70 % 250, peer // 17500 % 250, 1 + peer % 211)
+      END AS peer_ip,
+    [443, 443, 443, 443, 80, 80, 53, 8443, 993, 123, 22, 445, 389, 3389, 5228, 1433]
+      [1 + (hash(peer) % 16)::BIGINT] AS service,
     floor($days * u5) AS day, $days * u5 - floor($days * u5) AS share
   FROM named
 ), timed AS (
-  SELECT *, $start + to_microseconds((CASE WHEN $days >= 1 THEN day + share + 0.1 * sin(2 * pi() * share) ELSE $days * u5 END
-      * 86400e6)::BIGINT) AS event_end, exp(16 * u6 ** 2)::BIGINT * 1000 AS lasted,
-    CASE WHEN u7 < 0.015 THEN 'icmp' WHEN service IN (53, 123) OR u7 > 0.9 THEN 'udp' ELSE 'tcp' END AS network_transport,
-    u8 < 0.04 AS denied
+  SELECT *, u8 < 0.04 AS denied,
+    $start + to_microseconds((86400e6 * CASE WHEN $days >= 1 THEN day + share + 0.1 * sin(2 * pi() * share)
+      ELSE $days * u5 END)::BIGINT) AS event_end,
+    exp(16 * u6 ** 2)::BIGINT * 1000 AS lasted,
+    CASE WHEN u7 < 0.015 THEN 'icmp' WHEN service IN (53, 123) OR u7 > 0.9 THEN 'udp' ELSE 'tcp'
+      END AS network_transport
   FROM placed
 )
 SELECT event_end - to_microseconds(lasted) AS event_start, event_end,
@@ -60,13 +69,16 @@ SELECT event_end - to_microseconds(lasted) AS event_start, event_end,
   CASE WHEN network_transport <> 'icmp' THEN service END::INTEGER AS destination_port, network_transport,
   CASE WHEN u10 > 0.01 THEN 60 + exp(10 * u10)::BIGINT END AS source_bytes,
   CASE WHEN denied THEN 0 WHEN u10 > 0.01 THEN exp(14 * u11 ** 2)::BIGINT END AS destination_bytes,
-  1 + floor(20 * u10)::BIGINT AS source_packets, CASE WHEN denied THEN 0 ELSE floor(40 * u11)::BIGINT END AS destination_packets,
+  1 + floor(20 * u10)::BIGINT AS source_packets,
+  CASE WHEN denied THEN 0 ELSE floor(40 * u11)::BIGINT END AS destination_packets,
   CASE WHEN denied THEN 'deny' ELSE 'allow' END AS event_action,
   CASE WHEN denied THEN 'policy-deny' WHEN network_transport <> 'tcp' OR u6 > 0.9 THEN 'aged-out'
     WHEN u6 > 0.85 THEN 'tcp-rst-from-server' ELSE 'tcp-fin' END AS event_reason,
-  CASE WHEN u8 > 0.999 THEN 'THREAT' ELSE 'TRAFFIC' END AS event_name, NOT denied AS established, NULL::INTEGER AS repeat_cnt,
+  CASE WHEN u8 > 0.999 THEN 'THREAT' ELSE 'TRAFFIC' END AS event_name, NOT denied AS established,
+  NULL::INTEGER AS repeat_cnt,
   CASE service WHEN 443 THEN 'ssl' WHEN 53 THEN 'dns-base' WHEN 80 THEN 'web-browsing' ELSE 'other' END AS application,
-  CASE WHEN denied THEN 'deny-all' ELSE 'allow-' || direction END AS rule, NULL::VARCHAR AS machine_name, NULL::VARCHAR AS sensor
+  CASE WHEN denied THEN 'deny-all' ELSE 'allow-' || direction END AS rule,
+  NULL::VARCHAR AS machine_name, NULL::VARCHAR AS sensor
 FROM timed ORDER BY event_end, i
 """  # noqa: S608 - constants of this file
 _LOGGED = [name for name in SESSION_FIELDS.names if name not in {"established", "repeat_cnt", "machine_name", "sensor"}]

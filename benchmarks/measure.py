@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +17,13 @@ from pathlib import Path
 from statistics import median
 
 _SELF = Path("/proc/self")
+
+
+class ChildError(Exception):
+    """A command that is measured failed."""
+
+    def __init__(self, command: Sequence[str], code: int, said: str) -> None:
+        super().__init__(f"{' '.join(command)} ended with exit code {code}:\n{said}")
 
 
 @dataclass(frozen=True)
@@ -55,19 +64,16 @@ def child_cost(command: Sequence[str], environment: Mapping[str, str] | None = N
     """Run a command to its end.
 
     Raises:
-        subprocess.CalledProcessError: it fails.
+        ChildError: it fails.
     """
-    start = time.perf_counter()
-    with subprocess.Popen(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as child:
-        said = child.stderr.read() if child.stderr else b""
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - start
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command, stderr=said)
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    launched = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), *command]
+    done = subprocess.run(
+        launched, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ChildError(command, done.returncode, done.stderr)
+    seconds, cpu_seconds, peak_bytes = json.loads(done.stdout)
+    return Cost(seconds, cpu_seconds, peak_bytes)
 
 
 def alternate(runs: int, *contestants: Callable[[int], Cost]) -> list[list[Cost]]:
@@ -91,7 +97,7 @@ def line(
     each = [mine.seconds / its.seconds for mine, its in zip(costs, floor or [], strict=floor is not None)]
     goal, met = "", None
     if most is not None and ratio is not None:
-        goal, met = f"≤ {most:g} ×", ratio <= most
+        goal, met = f"≤ {most:g} x", ratio <= most
     elif seconds is not None:
         goal, met = f"≤ {seconds:g} s", wall <= seconds
     return Line(

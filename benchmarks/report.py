@@ -28,8 +28,9 @@ Written by `{command}` on {date}, code {code}.
 | runs | {runs} of each, after one that is not counted; floor and subject in turn{scale} |
 
 Seconds are wall clock, the median of the runs; CPU seconds are those of all threads, also a median; the peak is the
-highest resident size of the process in any run. *ratio* is the median beside the median of the floor's runs, *lowest to highest* the
-range over pairs of neighbouring runs, *CPU ratio* the same ratio in CPU seconds, which a busy machine disturbs less.
+highest resident size of the process in any run, some 200 MiB of which are Python with everything imported. *ratio* is
+the median beside the median of the floor's runs, *lowest to highest* the range over pairs of neighbouring runs, *CPU
+ratio* the same ratio in CPU seconds, which a busy machine disturbs less.
 A floor is DuckDB making one hash aggregation (count, sums, first, last) of the same rows in memory, or its own JSON
 reader writing the same columns. Lines that begin with … explain the line before them.
 
