@@ -46,7 +46,7 @@ def add_format_option(command: argparse.ArgumentParser, formats: tuple[str, ...]
 
 
 def add_interval_options(command: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """``--from`` and ``--to``."""
+    """An interval of time, as two options."""
     command.add_argument("--from", dest="start", required=required, metavar="TIME", help="UTC, first moment")
     command.add_argument("--to", dest="end", required=required, metavar="TIME", help="UTC, first moment after")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,8 @@ _SQL = {
     "timestamp(6)": "TIMESTAMP",
 }
 _BATCH_ROWS = 100_000
+_GENERATED = re.compile(r"t\d+")
+"""Names that the compiler makes up for expressions that it could also write out twice."""
 
 
 def quoted(name: str) -> str:
@@ -61,10 +64,10 @@ class DuckDB:
         self._con.close()
 
     def compile(self, expression: ir.Table) -> str:
-        """The expression as DuckDB SQL; an aggregate that is used twice is computed once."""
+        """The expression as DuckDB SQL; what a recipe gave a name (``alias``) is computed once and kept."""
         query = DuckDBCompiler().to_sqlglot(expression)
         for shared in query.find_all(sge.CTE):
-            if shared.find(sge.Group, sge.Union):
+            if not _GENERATED.fullmatch(shared.alias):
                 shared.set("materialized", True)  # noqa: FBT003 - the value of an attribute
         return str(query.sql(dialect="duckdb"))
 

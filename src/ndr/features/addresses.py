@@ -15,7 +15,6 @@ RANGE_SCHEMA = {
     "internal": "boolean",
 }
 
-_OCTETS = r"^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$"
 _GROUPS = 8
 
 
@@ -35,9 +34,9 @@ def _groups(ip: ir.StringValue) -> ir.ArrayValue:
 
 def address_key(ip: ir.StringValue) -> ir.StringValue:
     """The key of an address in canonical text, as :func:`ndr.net.address_key` makes it."""
-    first, second, third, fourth = (ip.re_extract(_OCTETS, i).lpad(3, "0") for i in range(1, 5))
+    four = ip.replace(".", ":").split(":").map(lambda octet: octet.lpad(3, "0")).join(".")
     six = _groups(ip).map(lambda group: group.lpad(4, "0"))[:_GROUPS].join("")
-    return ibis.ifelse(ip.contains(":"), six, first + "." + second + "." + third + "." + fourth)
+    return ibis.ifelse(ip.contains(":"), six, four)
 
 
 def default_segment(ip: ir.StringValue) -> ir.StringValue:

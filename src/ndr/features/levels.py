@@ -48,9 +48,9 @@ def _numbered(pairs: ir.Table) -> tuple[ir.Table, ir.Table]:
     ]
     each = ends[0].union(ends[1]).group_by("ip")
     nodes = each.agg(is_host=lambda t: t.is_host.arbitrary(), segment_id=lambda t: t.segment_id.arbitrary())
-    numbered = nodes.mutate(node=ibis.row_number().over(order_by="ip"))
+    numbered = nodes.mutate(node=ibis.row_number().over(order_by="ip")).alias("nodes")
     segments = numbered.select("segment_id").distinct()
-    return numbered, segments.mutate(segment=ibis.row_number().over(order_by="segment_id"))
+    return numbered, segments.mutate(segment=ibis.row_number().over(order_by="segment_id")).alias("segments")
 
 
 def _around(pair_counts: ir.Table, frames: ir.Table, nodes: ir.Table, bands: Bands) -> ir.Table:
@@ -73,7 +73,7 @@ def _around(pair_counts: ir.Table, frames: ir.Table, nodes: ir.Table, bands: Ban
     }
     return by_band.group_by(keys).agg(
         **sums, **{f"before_{w}": total("sessions", chosen) for w, chosen in enumerate(bands.before)}
-    )
+    ).alias("around")
 
 
 def _from_both_ends(pairs: ir.Table, nodes: ir.Table, segments: ir.Table, columns: Iterable[str]) -> ir.Table:
@@ -164,11 +164,11 @@ def pair_metrics(
 ) -> list[ir.Table]:  # fmt: skip
     """One table per level, each with one row per frame, host and role: the metrics measured at that level."""
     windows, ends = given["windows"], given["ends"]
-    nodes, segments = _numbered(pair_counts)
-    seen = _from_both_ends(
-        _around(pair_counts, given["frames"], nodes, bands), nodes, segments, ["end", *bands.columns()]
-    )
-    history = _history(pair_history, nodes, segments, ends)
+    pairs = pair_counts.alias("pairs")
+    nodes, segments = _numbered(pairs)
+    around = _around(pairs, given["frames"], nodes, bands)
+    seen = _from_both_ends(around, nodes, segments, ["end", *bands.columns()]).alias("seen")
+    history = _history(pair_history, nodes, segments, ends).alias("history")
     sums = ["sessions", "bytes", "before"]
 
     peers = _in_frames(_peers(seen, bands), windows, ["role", "host", "peer", "peer_segment"], sums, bands)
@@ -179,13 +179,13 @@ def pair_metrics(
     )
     ports = _with_history(ports, history, ends, ["role", "host", "port"], "before")
     ports = _totalled(_with_history(ports, history, ends, ["role", "host_segment", "port"], "segment_before"))
-    pairs = _in_frames(seen, windows, ["role", "host", "peer", "port"], sums, bands)
+    met = _in_frames(seen, windows, ["role", "host", "peer", "port"], sums, bands)
     levels = {
         "peers": peers.mutate(
             in_high_risk_segment=peers.peer_segment.isin(risky), rare_threshold=rare_thresholds["peer"]
         ),
         "ports": ports.mutate(rare_threshold=rare_thresholds["port"]),
-        "pairs": _with_history(pairs, history, ends, ["role", "host", "peer", "port"], "before"),
+        "pairs": _with_history(met, history, ends, ["role", "host", "peer", "port"], "before"),
     }
     return [_measured(name, rows, nodes) for name, rows in levels.items()]
 

@@ -15,6 +15,8 @@ from ndr.time import EPOCH, SLICE
 BLOCKED = ("deny", "drop", "reset", "block", "reject")
 ALLOWED = ("allow", "accept", "pass", "permit")
 _SLICE_SECONDS = int(SLICE.total_seconds())
+_PARTS = 1 << 24
+"""A part's number is its slice's times this, plus the lateness of its batch: one integer to group by."""
 _MERGED = {"sum": lambda v: v.sum(), "max": lambda v: v.max()}
 
 
@@ -32,10 +34,10 @@ def _moment(step: ir.IntegerValue, seconds: int) -> ir.TimestampValue:
 
 
 def _stepped(sessions: ir.Table, clock: str) -> ir.Table:
-    """The sessions with the numbers of their slice and of the slice after their batch's end."""
-    stepped = sessions.mutate(slice=_step(sessions[clock], _SLICE_SECONDS))
-    named = _step(stepped.batch_end_ts, _SLICE_SECONDS)
-    return stepped.mutate(batch=ibis.coalesce(named, stepped.slice + 1))
+    """The sessions with the number of their part: their slice, and how many slices later their batch ends."""
+    step = _step(sessions[clock], _SLICE_SECONDS)
+    late = ibis.coalesce(_step(sessions.batch_end_ts, _SLICE_SECONDS) - 1 - step, 0)
+    return sessions.mutate(part=step * _PARTS + late + _PARTS // 2)
 
 
 def weight(sessions: ir.Table) -> ir.IntegerValue:
@@ -63,36 +65,35 @@ def _merged(metric: Metric, value: ir.Value) -> ir.Value:
     return _MERGED[metric.merge](value).cast("int64")
 
 
-def _busiest(rows: ir.Table, keys: list[str], metrics: list[Metric]) -> ir.Table:
-    minutes = rows.group_by([*keys, "minute"]).agg(sessions=ibis.ifelse(rows.is_traffic, rows.weight, 0).sum())
-    return minutes.group_by(keys).agg(**{m.stored: m.measure(minutes).cast("int64") for m in metrics})
-
-
 def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
+    """One row per host and part: counted by minute first, so that one pass gives the sums and the busiest minute."""
     end = "source_ip" if role == "outbound" else "destination_ip"
     seen = rows.semi_join(hosts, rows[end] == hosts.ip)
-    keys = [end, "slice", "batch"]
-    minute = [m for m in SLICED if m.measured == "minutes"]
-    summed = seen.group_by(keys).agg(**{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m not in minute})
-    peak = _busiest(seen, keys, minute)
-    both = summed.join(peak, [summed[k].identical_to(peak[k]) for k in keys])
-    return both.select(
-        "slice", "batch",
-        host_ip=summed[end], role=ibis.literal(role), **{m.stored: both[m.stored] for m in SLICED},
-    )  # fmt: skip
+    summed = [m for m in SLICED if m.measured == "sessions"]
+    minutes = seen.group_by([end, "part", "minute"]).agg(
+        sessions=ibis.ifelse(seen.is_traffic, seen.weight, 0).sum(),
+        **{m.stored: _merged(m, m.measure(seen)) for m in summed},
+    )
+    peaks = {m.stored: m.measure(minutes).cast("int64") for m in SLICED if m.measured == "minutes"}
+    found = minutes.group_by([end, "part"]).agg(**{m.stored: _merged(m, minutes[m.stored]) for m in summed}, **peaks)
+    return found.select("part", host_ip=found[end], role=ibis.literal(role), **{m.stored: found[m.stored] for m in SLICED})
 
 
 def _dated(rows: ir.Table, batches: ir.Table) -> ir.Table:
-    """Turn slice numbers into times and name the batches; done on the few distinct (slice, batch), not on every row."""
-    parts = rows.select("slice", "batch").distinct()
-    dated = parts.mutate(
-        slice_start_ts=_moment(parts.slice, _SLICE_SECONDS), batch_end_ts=_moment(parts.batch, _SLICE_SECONDS)
+    """Turn part numbers into times and name the batches; done on the few distinct parts, not on every row."""
+    rows = rows.alias("counted")
+    parts = rows.select("part").distinct()
+    numbered = parts.mutate(slice=(parts.part / _PARTS).floor().cast("int64"), late=parts.part % _PARTS)
+    dated = numbered.mutate(
+        slice_start_ts=_moment(numbered.slice, _SLICE_SECONDS),
+        last_slice_ts=_moment(numbered.slice + numbered.late - _PARTS // 2, _SLICE_SECONDS),
+        batch_end_ts=_moment(numbered.slice + numbered.late - _PARTS // 2 + 1, _SLICE_SECONDS),
     )
     named = dated.left_join(batches, "batch_end_ts").select(
-        "slice", "batch", "slice_start_ts", "batch_end_ts",
-        mini_batch_id=ibis.coalesce(batches.mini_batch_id, batch_name(_moment(dated.batch - 1, _SLICE_SECONDS))),
+        "part", "slice_start_ts", "batch_end_ts",
+        mini_batch_id=ibis.coalesce(batches.mini_batch_id, batch_name(dated.last_slice_ts)),
     )  # fmt: skip
-    return rows.join(named, ["slice", "batch"]).drop("slice", "batch")
+    return rows.join(named, "part").drop("part")
 
 
 def batch_name(start: ir.TimestampValue) -> ir.StringValue:
@@ -104,7 +105,7 @@ def batch_name(start: ir.TimestampValue) -> ir.StringValue:
 
 def _located(sessions: ir.Table, networks: ir.Table) -> ir.Table:
     sources = sessions.select(ip=sessions.source_ip)
-    return addresses(sources.union(sessions.select(ip=sessions.destination_ip)), networks)
+    return addresses(sources.union(sessions.select(ip=sessions.destination_ip)), networks).alias("located")
 
 
 def host_slices(
@@ -133,7 +134,7 @@ def pair_slices(sessions: ir.Table, batches: ir.Table, networks: ir.Table, *, cl
     """
     s = _stepped(sessions.filter(sessions.event_name != "THREAT"), clock)
     keys = {"src_ip": s.source_ip, "dst_ip": s.destination_ip, "dst_port": s.destination_port}
-    pairs = s.group_by(**keys, slice=s.slice, batch=s.batch).agg(
+    pairs = s.group_by(**keys, part=s.part).agg(
         sessions_cnt=weight(s).sum().cast("int64"),
         source_bytes=s.source_bytes.sum().cast("int64"),
         destination_bytes=s.destination_bytes.sum().cast("int64"),

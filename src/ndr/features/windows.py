@@ -45,6 +45,7 @@ def host_rows(sliced: ir.Table, levels: Sequence[ir.Table]) -> ir.Table:
         whole = whole.left_join(level, HOST, rname="again_{name}").drop([f"again_{key}" for key in HOST])
     for metrics in _layers():
         whole = whole.mutate(**{m.name: _in_role(m, whole) for m in metrics})
+    whole = whole.alias("by_role")
     rows = whole.group_by(ROW).agg(segment_id=whole.segment_id.arbitrary())
     for role in ROLES:
         own = whole.filter(whole.role == role)
