@@ -14,6 +14,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +25,6 @@ import pyarrow.parquet as pq
 
 from day.lakes import ALL_TABLES, files, ndr
 from day.scenarios import SCENARIOS
-from ndr.engines.duckdb import DuckDB
 from ndr.fingerprint import fingerprints
 from ndr.lake import LocalLake, checksum
 from ndr.local_ledger import SqliteLedger
@@ -35,7 +35,7 @@ from ndr.tables import TABLES
 from ndr.time import Interval
 
 POINTS: tuple[tuple[Any, str], ...] = (
-    (Path, "replace"), (Path, "unlink"), (Path, "rmdir"), (Outputs, "write"), (DuckDB, "_copy"),
+    (Path, "replace"), (Path, "unlink"), (Path, "rmdir"), (Outputs, "write"), (pq.ParquetWriter, "close"),
 )  # fmt: skip
 """What changes files, besides the transactions of the ledger; between two of these nothing changes on disk."""
 
@@ -85,6 +85,8 @@ def in_child(work: Callable[[], Any]) -> tuple[int, Any]:
             with os.fdopen(writing, "w") as pipe:
                 pipe.write(json.dumps(work()))
             os._exit(0)
+        except BaseException:  # noqa: BLE001 - told, and then this process ends
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(writing)
