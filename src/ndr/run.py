@@ -90,12 +90,14 @@ def run(
     """
     sweep(shop.lake, shop.ledger)
     made: dict[str, int] = {}
+    queries: dict[str, str] = {}
     total = sum(len(step.ids) for step in steps)
     done = 0
     for step in steps:
-        query = _query(step.table, shop) if step.ids else ""
+        if step.ids and step.table.name not in queries:
+            queries[step.table.name] = _query(step.table, shop)
         for chunk in _chunks(step, shop):
-            _make(step, chunk, query, shop)
+            _make(step, chunk, queries[step.table.name], shop)
             done += len(chunk)
             made[step.table.name] = made.get(step.table.name, 0) + len(chunk)
             if progress:

@@ -29,9 +29,10 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
     return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
 
 
-def known_window_ends(shop: Workshop) -> list[datetime]:
-    """The window ends for which FG-A exists, in order."""
-    return [part.key.known_at for part in shop.ledger.parts(fg_a.name, shop.config.feature_spec_version) if part.rows]
+def known_window_ends(shop: Workshop, within: Interval | None = None) -> list[datetime]:
+    """The window ends for which FG-A has rows, in order."""
+    parts = shop.ledger.parts(fg_a.name, shop.config.feature_spec_version, within)
+    return [part.key.known_at for part in parts if part.rows]
 
 
 def host_count(shop: Workshop, ends: Sequence[datetime]) -> int:

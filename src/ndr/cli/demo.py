@@ -68,7 +68,7 @@ def _demo(options: argparse.Namespace, lakes: ModuleType) -> int:
         config = opened.shop.config
         importer = Importer(opened.lake, opened.ledger, source_specs(config), config.project_parameters.clock)
         importer.files(list_files([str(out / "logs" / "palo_alto")]))
-        built = build_news(opened)
+        built, _ = build_news(opened)
         found = {
             "busiest": _top(opened.shop, "sessions_cnt"),
             "most_novel": _top(opened.shop, "new_peer_cnt_lookback30d"),

@@ -88,8 +88,8 @@ def _run(options: argparse.Namespace, lakes: ModuleType) -> int:
             opened.shop.config.project_parameters.clock, options.source, batch,
         )  # fmt: skip
         reports = _import(importer, paths)
-        built = build_news(opened)
-        summary = _summary(opened, reports, built)
+        built, within = build_news(opened)
+        summary = _summary(opened, reports, built, within)
     if options.format == "json":
         print(json.dumps(summary, indent=2))
     else:
@@ -110,7 +110,7 @@ def islands(starts: Sequence[datetime], last: datetime) -> list[Interval]:
     """Stretches of time in which some window holds data; a month without a session is not walked through."""
     found: list[Interval] = []
     for start in starts:
-        end = min(start + DAY + SLICE, last)
+        end = min(start + DAY, last)
         if found and start <= found[-1].end:
             found[-1] = Interval(found[-1].start, max(found[-1].end, end))
         elif end > start:
@@ -135,19 +135,24 @@ def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval 
     return planner.plan_each(tables, islands(opened.ledger.slice_starts(within), last))
 
 
-def build_news(opened: OpenLake) -> dict[str, int]:
-    """Make what is missing; the number of parts made of each table."""
+def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:
+    """Make what is missing; the number of parts made of each table, and the interval of the windows among them."""
     bar = Progress("build")
+    steps = plan_news(opened)
     try:
-        built = run(plan_news(opened), opened.shop, bar)
+        built = run(steps, opened.shop, bar)
     finally:
         bar.close()
     opened.ledger.settle(run_fingerprint(opened.shop.config))
-    return built
+    starts = [key.start for step in steps if step.table is fg_a for key in step.ids]
+    return built, Interval(min(starts), max(starts) + SLICE) if starts else None
 
 
-def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str, int]) -> dict[str, Any]:
-    ends = known_window_ends(opened.shop)
+def _summary(
+    opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str, int], within: Interval | None
+) -> dict[str, Any]:
+    """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
+    ends = known_window_ends(opened.shop, within)
     hosts = host_count(opened.shop, ends)
     if opened.ledger.last_arrival() and not hosts:
         seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
