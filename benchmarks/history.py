@@ -30,6 +30,8 @@ LENGTHS = (1, 2, 4, 8, 31, 62)
 PAIRS = ((1, 2), (4, 8), (31, 62))
 HOSTS, SESSIONS_A_DAY = 20, 4_000
 BATCH = 2_000
+WHOLE_DAYS, BUSY_HOURS = 3, timedelta(hours=8)
+"""Longer ago the network is busy for some hours of the day only, so that the lake is filled in a minute."""
 GOAL = 1.05
 
 
@@ -71,8 +73,9 @@ def _fill(root: Path, setting: Setting, length: int) -> None:
     ground = Ground(root)
     for day in range(length):
         start = NOON - DAY * (length - day)
-        rows = setting.sized(SESSIONS_A_DAY)
-        ground.take(Traffic(rows, HOSTS, start, DAY, seed=day).parquet(setting.folder / f"day-{day}.parquet"))
+        busy = DAY if length - day <= WHOLE_DAYS else BUSY_HOURS
+        traffic = Traffic(int(setting.sized(SESSIONS_A_DAY) * (busy / DAY)), HOSTS, start, busy, seed=day)
+        ground.take(traffic.parquet(setting.folder / f"day-{day}.parquet"))
     ground.build(("delta", "pair_counts"), Interval(NOON - DAY * length, NOON))
     ground.build(("fg_a",), Interval(NOON - SLICE, NOON))
     ground.settle()
