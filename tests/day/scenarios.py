@@ -16,8 +16,8 @@ def _run(lake: Path, *paths: Path, batch: tuple[str, int, int] | None = None) ->
     named = []
     if batch:
         name, first, last = batch
-        ends = (f"{(START + quarters * QUARTER).isoformat()}Z" for quarters in (first, last))
-        named = ["--mini-batch-id", name, *(x for pair in zip(("--batch-start", "--batch-end"), ends) for x in pair)]  # noqa: B905
+        start, end = (f"{(START + quarters * QUARTER).isoformat()}Z" for quarters in (first, last))
+        named = ["--mini-batch-id", name, "--batch-start", start, "--batch-end", end]
     return ["run", *map(str, paths), "--lake", str(lake), "--format", "json", "--threads", "2", *named]
 
 
