@@ -85,6 +85,9 @@ class Ledger(Protocol):
     def last_arrival(self) -> datetime | None:
         """The end of the last batch of which anything was imported."""
 
+    def clock(self) -> str | None:
+        """The clock by which the imports so far were put into slices."""
+
     def batches(self) -> dict[datetime, str]:
         """The named batches by their ends."""
 

@@ -171,6 +171,11 @@ class SqliteLedger:
             found.update(rows.fetchall())
         return found
 
+    def clock(self) -> str | None:
+        """The clock by which the imports so far were put into slices."""
+        row = self._db.execute("SELECT json_extract(report, '$.clock') FROM units LIMIT 1").fetchone()
+        return row[0] if row else None
+
     def batches(self) -> dict[datetime, str]:
         """The named batches by their ends."""
         return {datetime.fromisoformat(end): name for end, name in self._db.execute("SELECT end, name FROM batches")}

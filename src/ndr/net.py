@@ -31,10 +31,13 @@ def parse_network(text: str) -> Network:
 
 
 def address_key(address: IPv4Address | IPv6Address) -> str:
-    """``010.001.002.003``, or the 32 hexadecimal digits of an IPv6 address."""
+    """``010.001.002.003``, or a colon and the 32 hexadecimal digits of an IPv6 address.
+
+    A colon sorts after every digit, so that no IPv4 address lies in a range of IPv6 ones: 2000::/3 or ::/0.
+    """
     if isinstance(address, IPv4Address):
         return ".".join(f"{octet:03d}" for octet in address.packed)
-    return address.packed.hex()
+    return ":" + address.packed.hex()
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndr.engines.duckdb import DuckDB
-from ndr.errors import UsageError, shown
+from ndr.errors import SpecError, UsageError, shown
 from ndr.lake import STAGING, LocalLake
 from ndr.local_ledger import SqliteLedger
 from ndr.log import start_logging
 from ndr.queries import QueryCache
 from ndr.run import Workshop
-from ndr.specs import load_config
+from ndr.specs import Config, load_config
 from ndr.time import Interval, parse_instant
 
 LEDGER = "ledger.sqlite"
@@ -68,6 +68,15 @@ def interval_of(options: argparse.Namespace, whole: Interval | None) -> Interval
     return Interval(start, end)
 
 
+def _check_clock(config: Config, ledger: SqliteLedger, root: str) -> None:
+    known, asked = ledger.clock(), config.project_parameters.clock
+    if known not in {None, asked}:
+        raise SpecError(
+            f"project_parameters.clock: the sessions of the lake {shown(root)!r} were put into slices by {known}, and "
+            f"the configuration says {asked}. Use {known}, or import the logs into another lake."
+        )
+
+
 @contextmanager
 def open_lake(options: argparse.Namespace, *, existing: bool = True) -> Iterator[OpenLake]:
     """The lake that the options name, closed again at the end.
@@ -82,6 +91,7 @@ def open_lake(options: argparse.Namespace, *, existing: bool = True) -> Iterator
         raise UsageError(f"there is no lake in {shown(root)!r}: make one with ndr run PATH --lake {shown(root)}.")
     lake = LocalLake(root)
     ledger = SqliteLedger(lake.root / LEDGER)
+    _check_clock(config, ledger, root)
     engine = DuckDB(str(lake.root / STAGING), memory_limit=options.memory_limit, threads=options.threads)
     try:
         yield OpenLake(lake, ledger, Workshop(config, ledger, lake, engine, QueryCache.of_user()))

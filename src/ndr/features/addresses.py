@@ -36,7 +36,7 @@ def address_key(ip: ir.StringValue) -> ir.StringValue:
     """The key of an address in canonical text, as :func:`ndr.net.address_key` makes it."""
     four = ip.replace(".", ":").split(":").map(lambda octet: octet.lpad(3, "0")).join(".")
     six = _groups(ip).map(lambda group: group.lpad(4, "0"))[:_GROUPS].join("")
-    return ibis.ifelse(ip.contains(":"), six, four)
+    return ibis.ifelse(ip.contains(":"), ibis.literal(":") + six, four)
 
 
 def default_segment(ip: ir.StringValue) -> ir.StringValue:

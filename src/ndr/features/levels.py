@@ -71,9 +71,11 @@ def _around(pair_counts: ir.Table, frames: ir.Table, nodes: ir.Table, bands: Ban
     sums = {
         f"{name}_{w}": total(name, chosen) for name in ("sessions", "bytes") for w, chosen in enumerate(bands.within)
     }
-    return by_band.group_by(keys).agg(
-        **sums, **{f"before_{w}": total("sessions", chosen) for w, chosen in enumerate(bands.before)}
-    ).alias("around")
+    return (
+        by_band.group_by(keys)
+        .agg(**sums, **{f"before_{w}": total("sessions", chosen) for w, chosen in enumerate(bands.before)})
+        .alias("around")
+    )
 
 
 def _from_both_ends(pairs: ir.Table, nodes: ir.Table, segments: ir.Table, columns: Iterable[str]) -> ir.Table:

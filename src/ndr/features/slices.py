@@ -76,7 +76,9 @@ def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
     )
     peaks = {m.stored: m.measure(minutes).cast("int64") for m in SLICED if m.measured == "minutes"}
     found = minutes.group_by([end, "part"]).agg(**{m.stored: _merged(m, minutes[m.stored]) for m in summed}, **peaks)
-    return found.select("part", host_ip=found[end], role=ibis.literal(role), **{m.stored: found[m.stored] for m in SLICED})
+    return found.select(
+        "part", host_ip=found[end], role=ibis.literal(role), **{m.stored: found[m.stored] for m in SLICED}
+    )
 
 
 def _dated(rows: ir.Table, batches: ir.Table) -> ir.Table:

@@ -74,7 +74,8 @@ class Importer:
     def _publish(self, report: FileReport) -> None:
         replaced = self.ledger.units_of(report.replaces)
         end = self.batch.interval.end if self.batch else None
-        unit = publish_unit(self.lake, _SESSIONS, facts(report), clock=self.clock, batch_end=end)
+        about = facts(report) | {"clock": self.clock}
+        unit = publish_unit(self.lake, _SESSIONS, about, clock=self.clock, batch_end=end)
         self.ledger.import_units([unit], replaced)
         sweep(self.lake, self.ledger)
 
