@@ -100,11 +100,13 @@ class World:
         return run(steps, self.shop)
 
     def read(self, name: str) -> list[dict[str, Any]]:
-        """All rows of a table."""
-        found = []
-        for part in self.ledger.parts(name, self.shop.config.feature_spec_version):
+        """All rows of a table, with the version that may stand in the path alone."""
+        version = self.shop.config.feature_spec_version
+        found: list[dict[str, Any]] = []
+        for part in self.ledger.parts(name, version):
             if part.path:
-                found += pq.ParquetFile(self.lake.path(part.path)).read().to_pylist()
+                rows = pq.ParquetFile(self.lake.path(part.path)).read().to_pylist()
+                found += [{"feature_spec_version": version, **row} for row in rows]
         return found
 
 
