@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-SHARE = os.environ.get("NDR_CRASH_SHARE", "0.1")
+SHARE = os.environ.get("NDR_CRASH_SHARE", "0.05")
 """1 walks every step, which takes minutes."""
 
 
