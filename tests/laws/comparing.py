@@ -12,9 +12,12 @@ import pyarrow as pa
 
 import oracle
 from ndr.tables import TABLES
+from ndr.time import Interval
 from oracle import OracleConfig
 
 Row = dict[str, Any]
+DELTA_KEYS = ("host_ip", "role", "slice_start_ts", "mini_batch_id")
+PAIR_KEYS = ("src_ip", "dst_ip", "dst_port", "slice_start_ts", "mini_batch_id")
 EFFORT = int(os.environ.get("NDR_EFFORT", "1"))
 """``NDR_EFFORT=20 make test ARGS=tests/laws`` looks at twenty times as many examples."""
 
@@ -60,18 +63,26 @@ def expect_fg_a(got: list[Row], rows: Sequence[Row], ends: Iterable[datetime], c
     expect(keyed(got, ("host_ip", "window_label", "window_end_ts")), wanted)
 
 
-def expect_delta(got: list[Row], rows: Sequence[Row], config: OracleConfig) -> None:
-    """The oracle tells the finished metric: seconds, and 0 bytes where there was no session; delta the partial one."""
+def expect_delta(got: list[Row], rows: Sequence[Row], config: OracleConfig, within: Interval | None = None) -> None:
+    """The slices of an interval.
+
+    The oracle tells the finished metric: seconds, and 0 bytes where there was no session; delta the partial one.
+    """
     wanted = oracle.delta(rows, config)
     for row in wanted.values():
         row["duration_us_sum"] = round(row.pop("duration_sum") * 1e6)
         if row["sessions_cnt"] == 0:
             row |= {"bytes_src_sum": None, "bytes_dst_sum": None}
-    expect(keyed(got, ("host_ip", "role", "slice_start_ts", "mini_batch_id")), wanted)
+    expect(*(_within(found, within, 2) for found in (keyed(got, DELTA_KEYS), wanted)))
 
 
-def expect_pair_counts(got: list[Row], rows: Sequence[Row], config: OracleConfig) -> None:
-    """The oracle counts all pairs, under the names that their batches were given; the table those of hosts."""
+def expect_pair_counts(
+    got: list[Row], rows: Sequence[Row], config: OracleConfig, within: Interval | None = None
+) -> None:
+    """The slices of an interval.
+
+    The oracle counts all pairs, under the names that their batches were given; the table those of hosts.
+    """
     names = oracle.named(rows)
     renamed = [{**r, "mini_batch_id": names.get(oracle.batch_of(r, config)[1])} for r in rows]
     wanted = {
@@ -82,7 +93,12 @@ def expect_pair_counts(got: list[Row], rows: Sequence[Row], config: OracleConfig
         for key, row in oracle.pair_counts(renamed, config).items()
         if oracle.is_host(key[0], config) or oracle.is_host(key[1], config)
     }  # fmt: skip
-    expect(keyed(got, ("src_ip", "dst_ip", "dst_port", "slice_start_ts", "mini_batch_id")), wanted)
+    expect(*(_within(found, within, 3) for found in (keyed(got, PAIR_KEYS), wanted)))
+
+
+def _within(rows: Mapping[Any, Row], interval: Interval | None, place: int) -> dict[Any, Row]:
+    """The rows whose slice, at that place of the key, lies in the interval."""
+    return {key: row for key, row in rows.items() if interval is None or interval.contains(key[place])}
 
 
 def ordered(table: pa.Table, name: str, without: Iterable[str] = ()) -> list[Row]:
