@@ -148,6 +148,16 @@ def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:
     return built, Interval(min(starts), max(starts) + SLICE) if starts else None
 
 
+def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError:
+    seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
+    refused = [shown(report.path.name) for report in reports if report.outcome == "refused"]
+    return DataError(
+        "no session touches an internal network, so there is no host to describe. The most frequent networks are "
+        f"{seen}. Put yours into project_parameters.internal_networks of the configuration and run again."
+        + (f" Broken files were left out: {', '.join(refused)}." if refused else "")
+    )
+
+
 def _summary(
     opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str, int], within: Interval | None
 ) -> dict[str, Any]:
@@ -155,13 +165,7 @@ def _summary(
     ends = known_window_ends(opened.shop, within)
     hosts = host_count(opened.shop, ends)
     if opened.ledger.last_arrival() and not hosts:
-        seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
-        refused = [shown(r.path.name) for r in reports if r.outcome == "refused"]
-        raise DataError(
-            "no session touches an internal network, so there is no host to describe. The most frequent networks are "
-            f"{seen}. Put yours into project_parameters.internal_networks of the configuration and run again."
-            + (f" Broken files were left out: {', '.join(refused)}." if refused else "")
-        )
+        raise _no_hosts(opened, reports)
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
     }
