@@ -77,14 +77,14 @@ class World:
                 self.ledger.name_batch(batch, Interval(end - SLICE, end))
             staged = f"{name}-{batch}.parquet"
             pq.write_table(session_table(some).select(SESSION_FIELDS.names), self.lake.stage(staged))
-            report = dict(
-                path=name,
-                source="test",
-                content_bytes=len(some),
-                content_sha256=f"{name}{batch}{len(some)}",
-                head_sha256="",
-                from_byte=0,
-            )
+            report = {
+                "path": name,
+                "source": "test",
+                "content_bytes": len(some),
+                "content_sha256": f"{name}{batch}{len(some)}",
+                "head_sha256": "",
+                "from_byte": 0,
+            }
             self.ledger.import_units(
                 [
                     publish_unit(
