@@ -28,6 +28,7 @@ from ndr.specs import Config, checked
 from ndr.summary import busiest_networks, host_count, known_window_ends
 from ndr.table import Table
 from ndr.tables import TABLES
+from ndr.tables.delta import delta
 from ndr.tables.fg_a import fg_a
 from ndr.time import DAY, SLICE, Interval, iso, parse_instant
 
@@ -90,11 +91,16 @@ def _run(options: argparse.Namespace, lakes: ModuleType) -> int:
         reports = _import(importer, paths)
         built, within = build_news(opened)
         summary = _summary(opened, reports, built, within)
+        problem = _no_hosts(opened, reports)
     if options.format == "json":
         print(json.dumps(summary, indent=2))
     else:
         _tell(summary)
-    return _PARTLY_DONE if any(report.outcome == "refused" for report in reports) else 0
+    if problem:
+        print(f"ndr: {problem}", file=sys.stderr)
+    if any(report.outcome == "refused" for report in reports):
+        return _PARTLY_DONE
+    return problem.exit_code if problem else 0
 
 
 def _import(importer: Importer, paths: Sequence[Path]) -> list[FileReport]:
@@ -148,7 +154,11 @@ def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:
     return built, Interval(min(starts), max(starts) + SLICE) if starts else None
 
 
-def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError:
+def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | None:
+    """What to say when there are sessions and none of them touches an internal network."""
+    version = opened.shop.config.feature_spec_version
+    if opened.ledger.last_arrival() is None or opened.ledger.row_count(delta.name, version):
+        return None
     seen = ", ".join(f"{network} ({count} records)" for network, count in busiest_networks(opened.shop))
     refused = [shown(report.path.name) for report in reports if report.outcome == "refused"]
     return DataError(
@@ -164,8 +174,6 @@ def _summary(
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
     ends = known_window_ends(opened.shop, within)
     hosts = host_count(opened.shop, ends)
-    if opened.ledger.last_arrival() and not hosts:
-        raise _no_hosts(opened, reports)
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
     }
