@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import ndr
 from benchmarks.measure import Line
 
 TITLES = ("figure", "what", "seconds", "CPU s", "peak MiB", "ratio", "lowest to highest", "CPU ratio", "goal", "met")
@@ -93,14 +94,14 @@ def _cpu() -> str:
 
 
 def _code() -> str:
-    """The commit that is measured, and whether files were changed since."""
-    here = Path(__file__).parent
+    """The commit of the code that was measured, and whether files were changed since."""
+    here = Path(ndr.__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
         return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "of no known commit"
