@@ -19,7 +19,7 @@ from laws.comparing import examples
 from laws.pipeline import ARROW
 from ndr import net
 from ndr.errors import SpecError
-from ndr.features.addresses import RANGE_SCHEMA, address_key, addresses, default_segment
+from ndr.features.addresses import RANGE_SCHEMA, address_key, addresses, default_segment, split_up
 from oracle import OracleConfig
 
 GROUPS = st.lists(st.sampled_from((0, 0, 0, 1, 0xF, 0xA0, 0x1234, 0xFFFF)), min_size=8, max_size=8)
@@ -35,7 +35,10 @@ NETWORKS = st.tuples(st.one_of(NEAR, ADDRESSES), st.integers(0, 128)).map(
 )
 TABLE = ibis.table({"ip": "string"}, name="ips")
 TOLD = str(
-    ibis.to_sql(TABLE.select("ip", key=address_key(TABLE.ip), segment=default_segment(TABLE.ip)), dialect="duckdb")
+    ibis.to_sql(
+        split_up(TABLE).select("ip", key=address_key, segment=default_segment),
+        dialect="duckdb",
+    )
 )
 RANGES = ibis.table(RANGE_SCHEMA, name="networks")
 PLACED = str(ibis.to_sql(addresses(TABLE, RANGES), dialect="duckdb"))

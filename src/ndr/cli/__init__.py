@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from ndr import __version__
-from ndr.cli import about, demo, lakes, running, spec, tables
 from ndr.errors import NdrError, UsageError, near_miss
 
-COMMANDS = ("run", "plan", "build", "status", "show", "catalog", "spec", "simulate", "demo")
+ROOMS = {
+    "run": "running",
+    "plan": "tables",
+    "build": "tables",
+    "status": "tables",
+    "show": "tables",
+    "catalog": "about",
+    "spec": "spec",
+    "simulate": "demo",
+    "demo": "demo",
+}
+"""Command -> the module of this package that knows it; only what is asked for is loaded."""
+
+COMMANDS = tuple(ROOMS)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,13 +34,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. See {self.prog} --help.")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Every command with its options."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The command with its options; without a name, every command."""
     root = _Parser(prog="ndr", description="What every host on your network did, from raw firewall and flow logs.")
     root.add_argument("--version", action="version", version=f"ndr {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (running, tables, about, spec, demo):
-        room.add_commands(commands, lakes)
+    rooms = [ROOMS[command]] if command else dict.fromkeys(ROOMS.values())
+    for room in rooms:
+        importlib.import_module(f"ndr.cli.{room}").add_commands(commands)
     return root
 
 
@@ -37,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
             raise UsageError(f"unknown command {arguments[0]!r}.{near_miss(arguments[0], COMMANDS)} See ndr --help.")
-        options = parser().parse_args(arguments)
+        if arguments[:1] == ["--version"]:
+            print(f"ndr {__version__}")
+            return 0
+        options = parser(arguments[0] if arguments[:1] and arguments[0] in COMMANDS else None).parse_args(arguments)
         return int(options.run(options))
     except NdrError as error:
         print(f"ndr: {error}", file=sys.stderr)

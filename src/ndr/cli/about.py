@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from types import ModuleType
 from typing import Any
 
 from ndr import catalog
+from ndr.cli import lakes
 from ndr.sources.formats import SOURCES
 
 
-def add_commands(commands: Any, lakes: ModuleType) -> None:
+def add_commands(commands: Any) -> None:
     """``catalog``."""
     command = commands.add_parser("catalog", help="every metric and table with unit, meaning and formula")
     lakes.add_format_option(command, ("markdown", "json", "csv"))

@@ -6,11 +6,11 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ibis
 
+from ndr.cli import lakes
 from ndr.cli.output import Progress, write_rows
 from ndr.cli.running import build_news, source_specs
 from ndr.errors import UsageError, shown
@@ -25,7 +25,7 @@ from ndr.tables.fg_a import fg_a
 from ndr.time import iso
 
 
-def add_commands(commands: Any, lakes: ModuleType) -> None:
+def add_commands(commands: Any) -> None:
     """``simulate`` and ``demo``."""
     command = commands.add_parser("simulate", help="write the logs of a made-up enterprise, with labelled attacks")
     command.add_argument("out", metavar="DIR", help="folder for the logs and truth.json")
@@ -40,7 +40,7 @@ def add_commands(commands: Any, lakes: ModuleType) -> None:
     command.set_defaults(run=_simulate)
     demo = commands.add_parser("demo", help="simulate a small network, run it, show who stands out")
     demo.add_argument("--out", default="demo", metavar="DIR", help="folder for logs and lake (default: demo)")
-    demo.set_defaults(run=lambda options: _demo(options, lakes))
+    demo.set_defaults(run=_demo)
     lakes.add_format_option(demo, ("table", "json"))
 
 
@@ -56,7 +56,7 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _demo(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.exists() and not (out / "logs" / "truth.json").exists() and any(out.iterdir()):
         raise UsageError(f"{shown(str(out))!r} holds something else; give --out a new folder.")

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_rows
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
@@ -37,7 +37,7 @@ _AFTERMATH = timedelta(days=31)
 """How long a session can matter to windows after it: 30 days of lookback and the longest window."""
 
 
-def add_commands(commands: Any, lakes: ModuleType) -> None:
+def add_commands(commands: Any) -> None:
     """``run``."""
     command = commands.add_parser("run", help="import logs and build every table the data allow")
     command.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs of logs")
@@ -47,7 +47,7 @@ def add_commands(commands: Any, lakes: ModuleType) -> None:
     command.add_argument("--batch-end", metavar="TIME", help="UTC, end of the named batch: when it had arrived")
     lakes.add_lake_options(command)
     lakes.add_format_option(command, ("table", "json"))
-    command.set_defaults(run=lambda options: _run(options, lakes))
+    command.set_defaults(run=_run)
 
 
 def _batch(options: argparse.Namespace) -> Batch | None:
@@ -80,7 +80,7 @@ def source_specs(config: Config) -> dict[str, SourceSpec]:
     return specs
 
 
-def _run(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _run(options: argparse.Namespace) -> int:
     batch = _batch(options)
     paths = list_files(options.paths)
     with lakes.open_lake(options, existing=False) as opened, opened.lake.writing(options.wait):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from types import ModuleType
 from typing import Any
 
 import yaml
@@ -13,9 +12,8 @@ from ndr.cli.running import source_specs
 from ndr.specs import JOBS, Config, inert_keys, load_config
 
 
-def add_commands(commands: Any, lakes: ModuleType) -> None:
+def add_commands(commands: Any) -> None:
     """``spec show`` and ``spec lint``."""
-    del lakes
     spec = commands.add_parser("spec", help="the configuration: show it with its defaults, or check it")
     actions = spec.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what, text in (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
+from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
 from ndr.cli.running import plan_everywhere
@@ -20,7 +20,7 @@ from ndr.tables import TABLES
 from ndr.time import Interval, ceil, floor, parse_instant
 
 
-def add_commands(commands: Any, lakes: ModuleType) -> None:
+def add_commands(commands: Any) -> None:
     """The four commands."""
     plan = commands.add_parser("plan", help="list what is missing to have a table over an interval")
     build = commands.add_parser("build", help="make what is missing to have tables over an interval")
@@ -40,7 +40,7 @@ def add_commands(commands: Any, lakes: ModuleType) -> None:
     for command, what in ((plan, _plan), (build, _build), (status, _status), (show, _show)):
         lakes.add_lake_options(command)
         lakes.add_format_option(command)
-        command.set_defaults(run=lambda options, what=what: what(options, lakes))
+        command.set_defaults(run=what)
 
 
 def table_named(name: str) -> Table:
@@ -60,7 +60,7 @@ def _whole(opened: OpenLake) -> Interval | None:
     return Interval(starts[0], last) if starts and last else None
 
 
-def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table], lakes: ModuleType) -> list[Step]:
+def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table]) -> list[Step]:
     whole = _whole(opened)
     if whole and not (options.start or options.end):
         return plan_everywhere(opened, tables)
@@ -84,16 +84,16 @@ def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
     return rows
 
 
-def _plan(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _plan(options: argparse.Namespace) -> int:
     with lakes.open_lake(options) as opened:
-        write_rows(_rows(_steps(opened, options, [table_named(options.table)], lakes)), options.format)
+        write_rows(_rows(_steps(opened, options, [table_named(options.table)])), options.format)
     return 0
 
 
-def _build(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _build(options: argparse.Namespace) -> int:
     tables = [table_named(name) for name in options.tables]
     with lakes.open_lake(options) as opened, opened.lake.writing(options.wait):
-        steps = _steps(opened, options, tables, lakes)
+        steps = _steps(opened, options, tables)
         bar = Progress("build")
         try:
             run(steps, opened.shop, bar)
@@ -103,7 +103,7 @@ def _build(options: argparse.Namespace, lakes: ModuleType) -> int:
     return 0
 
 
-def _status(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _status(options: argparse.Namespace) -> int:
     with lakes.open_lake(options) as opened:
         rows = [_state(table, opened, verify=options.verify) for table in TABLES.values()]
     write_rows(rows, options.format)
@@ -129,7 +129,7 @@ def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show(options: argparse.Namespace, lakes: ModuleType) -> int:
+def _show(options: argparse.Namespace) -> int:
     table = table_named(options.table)
     with lakes.open_lake(options) as opened:
         whole = _whole(opened)

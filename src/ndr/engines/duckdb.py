@@ -11,7 +11,6 @@ import duckdb
 import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot.expressions as sge
-from ibis.backends.sql.compilers import DuckDBCompiler
 
 from ndr.engines.parquet import arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
@@ -65,6 +64,8 @@ class DuckDB:
 
     def compile(self, expression: ir.Table) -> str:
         """The expression as DuckDB SQL; what a recipe gave a name (``alias``) is computed once and kept."""
+        from ibis.backends.sql.compilers import DuckDBCompiler  # noqa: PLC0415 - slow, and kept queries need it not
+
         query = DuckDBCompiler().to_sqlglot(expression)
         for shared in query.find_all(sge.CTE):
             if not _GENERATED.fullmatch(shared.alias):

@@ -23,32 +23,45 @@ def _count_groups(text: ir.StringValue) -> ir.IntegerValue:
     return ibis.ifelse(text == "", 0, text.length() - text.replace(":", "").length() + 1)
 
 
-def _groups(ip: ir.StringValue) -> ir.ArrayValue:
-    """The eight groups of an IPv6 address in canonical text, without leading zeros."""
-    head = ip.re_extract(r"^(.*)::", 1)
-    tail = ip.re_extract(r"::(.*)$", 1)
+def split_up(ips: ir.Table) -> ir.Table:
+    """``ip`` with ``parts``: the four octets, or the eight groups without leading zeros, of canonical text.
+
+    It is done in two named steps because what one step writes the next reads many times.
+    """
+    halved = ips.select("ip", halves=ips.ip.split("::")).alias("halved")
+    head, tail = halved.halves[0], halved.halves[1]
     zeros = ibis.literal("0:").repeat(_GROUPS - _count_groups(head) - _count_groups(tail))
-    whole = ibis.ifelse(head == "", "", head + ":") + zeros + tail
-    return ibis.ifelse(ip.contains("::"), whole, ip).split(":")
+    whole = ibis.cases(
+        (halved.ip.contains("::"), ibis.ifelse(head == "", "", head + ":") + zeros + tail),
+        (halved.ip.contains(":"), halved.ip),
+        else_=halved.ip.replace(".", ":"),
+    )
+    return halved.select("ip", parts=whole.split(":")).alias("parted")
 
 
-def address_key(ip: ir.StringValue) -> ir.StringValue:
-    """The key of an address in canonical text, as :func:`ndr.net.address_key` makes it."""
-    four = ip.replace(".", ":").split(":").map(lambda octet: octet.lpad(3, "0")).join(".")
-    six = _groups(ip).map(lambda group: group.lpad(4, "0"))[:_GROUPS].join("")
-    return ibis.ifelse(ip.contains(":"), ibis.literal(":") + six, four)
+def _joined(parts: list[ir.StringValue], separator: str = "") -> ir.StringValue:
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + separator + part if separator else joined + part
+    return joined
 
 
-def default_segment(ip: ir.StringValue) -> ir.StringValue:
+def address_key(parted: ir.Table) -> ir.StringValue:
+    """The key of an address, as :func:`ndr.net.address_key` makes it."""
+    four = _joined([parted.parts[i].lpad(3, "0") for i in range(4)], ".")
+    six = _joined([parted.parts[i].lpad(4, "0") for i in range(_GROUPS)])
+    return ibis.ifelse(parted.ip.contains(":"), ibis.literal(":") + six, four)
+
+
+def default_segment(parted: ir.Table) -> ir.StringValue:
     """The address's /24 (IPv4) or /64 (IPv6) in canonical text, else ``SEG_UNKNOWN``.
 
     The last four groups of a /64 are zeros, so the canonical text shortens them and the zero groups just before them.
     """
-    four = ip.re_extract(r"^(\d+\.\d+\.\d+)\.\d+$", 1)
-    network = _groups(ip)[:4].join(":").re_replace(r"(^|:)0(:0)*$", "")
+    network = _joined([parted.parts[i] for i in range(4)], ":").re_replace(r"(^|:)0(:0)*$", "")
     return ibis.cases(
-        (ip.contains(":"), network + "::/64"),
-        (four != "", four + ".0/24"),
+        (parted.ip.contains(":"), network + "::/64"),
+        (parted.ip.contains("."), _joined([parted.parts[i] for i in range(3)], ".") + ".0/24"),
         else_=UNKNOWN_SEGMENT,
     )
 
@@ -59,10 +72,14 @@ def addresses(ips: ir.Table, networks: ir.Table) -> ir.Table:
     The segment is that of the longest configured network that holds the address, else the default; a tie goes to the
     name that sorts last. Null addresses are left out.
     """
-    keyed = ips.filter(ips.ip.notnull()).distinct().mutate(address_key=lambda t: address_key(t.ip))
-    hit = keyed.left_join(networks, [keyed.address_key >= networks.first_key, keyed.address_key <= networks.last_key])
-    ranked = ibis.ifelse(
-        hit.segment.notnull(), hit.prefix_length.cast("string").lpad(3, "0") + hit.segment, ibis.null("string")
+    parted = split_up(ips.filter(ips.ip.notnull()).distinct())
+    keyed = parted.select("ip", key=address_key(parted), own_segment=default_segment(parted))
+    hit = keyed.left_join(networks, [keyed.key >= networks.first_key, keyed.key <= networks.last_key])
+    length = hit.prefix_length.cast("string").lpad(3, "0")
+    named = ibis.ifelse(hit.segment.notnull(), length + hit.segment, ibis.null("string"))
+    found = hit.group_by("ip").agg(
+        is_host=hit.internal.fill_null(False).any(),  # noqa: FBT003 - the value itself
+        own_segment=hit.own_segment.arbitrary(),
+        ranked=named.max(),
     )
-    found = hit.group_by("ip").agg(is_host=hit.internal.fill_null(False).any(), ranked=ranked.max())  # noqa: FBT003
-    return found.select("ip", "is_host", segment_id=ibis.coalesce(found.ranked.substr(3), default_segment(found.ip)))
+    return found.select("ip", "is_host", segment_id=ibis.coalesce(found.ranked.substr(3), found.own_segment))
