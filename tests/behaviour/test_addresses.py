@@ -9,13 +9,13 @@ import duckdb
 import ibis
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
 from behaviour.hosts import cells, row, rows_of
 from handmade import OTHER, session
-from laws.comparing import examples
+from laws.comparing import looks
 from laws.pipeline import ARROW
 from ndr import net
 from ndr.errors import SpecError
@@ -53,7 +53,7 @@ def _ask(query: str, ips: Sequence[str | None], networks: Sequence[net.Range] = 
 
 
 @given(st.lists(ADDRESSES, min_size=20, max_size=60, unique=True))
-@settings(max_examples=examples(40), deadline=None)
+@looks(40)
 def test_keys_and_default_segments_are_those_of_ipaddress(ips: list[IPv4Address | IPv6Address]) -> None:
     for ip, key, segment in _ask(TOLD, [str(ip) for ip in ips]):
         address = ip_address(str(ip))
@@ -62,7 +62,7 @@ def test_keys_and_default_segments_are_those_of_ipaddress(ips: list[IPv4Address 
 
 
 @given(st.lists(st.ip_addresses(v=4) | st.ip_addresses(v=6), min_size=2, max_size=20))
-@settings(max_examples=examples(50), deadline=None)
+@looks(50)
 def test_keys_of_a_family_sort_as_its_addresses(ips: list[IPv4Address | IPv6Address]) -> None:
     for family in (4, 6):
         some = [ip for ip in ips if ip.version == family]
@@ -74,7 +74,7 @@ def test_keys_of_a_family_sort_as_its_addresses(ips: list[IPv4Address | IPv6Addr
     st.lists(NETWORKS, min_size=1, max_size=4, unique=True),
     st.dictionaries(NETWORKS, st.sampled_from(("a", "b", "z", "ÅÄ")), max_size=6),
 )
-@settings(max_examples=examples(60), deadline=None)
+@looks(60)
 def test_hosts_and_segments_are_those_of_the_longest_prefix(
     ips: list[IPv4Address | IPv6Address], internal: list[str], segments: dict[str, str]
 ) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from hypothesis import HealthCheck, Phase, settings
 
 import oracle
 from ndr.tables import TABLES
@@ -22,8 +23,18 @@ EFFORT = int(os.environ.get("NDR_EFFORT", "1"))
 """``NDR_EFFORT=20 make test ARGS=tests/laws`` looks at twenty times as many examples."""
 
 
-def examples(usual: int) -> int:
-    return usual * EFFORT
+SHRINK = [Phase.shrink] if os.environ.get("NDR_SHRINK") else []
+"""``NDR_SHRINK=1`` looks for the smallest example of a failure, which takes minutes for each failing test."""
+
+
+def looks(usual: int) -> settings:
+    """How many examples hypothesis looks at, and how."""
+    return settings(
+        max_examples=usual * EFFORT,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate, *SHRINK],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    )
 
 
 def same(got: object, wanted: object) -> bool:

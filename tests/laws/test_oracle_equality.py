@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from laws.comparing import EFFORT, examples, expect_delta, expect_fg_a, expect_pair_counts
+from laws.comparing import EFFORT, expect_delta, expect_fg_a, expect_pair_counts, looks
 from laws.pipeline import pipeline_of
 from oracle import DAY, QUARTER
 from strategies import ANCHORS, CONFIGS, random_ends, random_sessions, sessions
@@ -25,7 +25,6 @@ MOMENTS = dict(
         strict=True,
     )
 )
-SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
 def holds(rows: Sequence[Row], ends: Sequence[datetime], config: int) -> None:
@@ -39,7 +38,7 @@ def holds(rows: Sequence[Row], ends: Sequence[datetime], config: int) -> None:
 @pytest.mark.parametrize("config", range(len(CONFIGS)))
 @pytest.mark.parametrize("moment", MOMENTS)
 @given(data=st.data())
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=SLOW_DRAWS)
+@looks(34)
 def test_windows_over_slices_are_windows_over_sessions(moment: str, config: int, data: st.DataObject) -> None:
     anchor = MOMENTS[moment]
     rows = data.draw(sessions(anchor, CONFIGS[config].clock))
@@ -50,7 +49,7 @@ def test_windows_over_slices_are_windows_over_sessions(moment: str, config: int,
 @pytest.mark.parametrize("config", range(len(CONFIGS)))
 @pytest.mark.parametrize("moment", MOMENTS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=examples(6), deadline=None)
+@looks(6)
 def test_many_sessions_at_once(moment: str, config: int, seed: int) -> None:
     """Hundreds of sessions in which the same few keys meet again and again, and hundreds of seldom ones."""
     rng = Random(seed)  # noqa: S311 - made-up data, not secrets
@@ -108,7 +107,7 @@ KINDS: dict[str, Callable[[Row], Row]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=examples(30), deadline=None, suppress_health_check=SLOW_DRAWS)
+@looks(24)
 def test_windows_over_slices_of_one_kind_of_sessions(kind: str, data: st.DataObject) -> None:
     config = data.draw(st.sampled_from((0, 1, 2)))
     anchor = data.draw(st.sampled_from(ANCHORS))
@@ -117,5 +116,5 @@ def test_windows_over_slices_of_one_kind_of_sessions(kind: str, data: st.DataObj
 
 
 def test_the_default_run_looks_at_more_than_a_thousand_examples() -> None:
-    usual = len(CONFIGS) * len(MOMENTS) * (40 + 6) + len(KINDS) * 30
+    usual = len(CONFIGS) * len(MOMENTS) * (34 + 6) + len(KINDS) * 24
     assert usual * EFFORT >= 1_500
