@@ -103,7 +103,7 @@ class Ground:
             "content_sha256": sessions.name, "head_sha256": "", "from_byte": 0,
         }  # fmt: skip
         clock = self.shop.config.project_parameters.clock
-        self.ledger.import_units([publish_unit(self.lake, staged, about, clock=clock, batch_end=None)], [])
+        self.ledger.import_units([publish_unit(self.lake, self.ledger, staged, about, clock=clock, batch_end=None)], [])
 
     def plan(self, names: Iterable[str], interval: Interval) -> list[Step]:
         planner = Planner(self.shop.config, self.ledger, self.lake)

@@ -103,17 +103,19 @@ def midnight(moment: datetime) -> datetime:
 
 
 def slice_of(session: Session, config: OracleConfig) -> datetime:
-    moment: datetime = session[config.clock]
+    return slice_of_moment(session[config.clock])
+
+
+def slice_of_moment(moment: datetime) -> datetime:
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
-def batch_of(session: Session, config: OracleConfig) -> tuple[str, datetime]:
+def batch_of(session: Session) -> tuple[str, datetime]:
     """The name and the end of the batch that brought the session: its own slice, unless it says otherwise.
 
     A batch is known by its end: the name is only what was given to it, see :func:`named`.
     """
-    start = slice_of(session, config)
-    end = session.get("batch_end_ts") or start + QUARTER
+    end = session.get("batch_end_ts") or slice_of_moment(session["event_end"]) + QUARTER
     return session.get("mini_batch_id") or f"{end - QUARTER:%Y%m%dT%H%MZ}", end
 
 
@@ -131,7 +133,7 @@ def views_of(sessions: Iterable[Session], config: OracleConfig) -> list[View]:
     names = named(sessions)
     views = []
     for s in sessions:
-        batch, batch_end = batch_of(s, config)
+        batch, batch_end = batch_of(s)
         batch = names.get(batch_end, batch)
         source, destination = s["source_ip"], s["destination_ip"]
         for role, host, peer in (("outbound", source, destination), ("inbound", destination, source)):
@@ -421,7 +423,7 @@ def pair_counts(
             s["destination_ip"],
             s["destination_port"],
             slice_of(s, config),
-            batch_of(s, config)[0],
+            batch_of(s)[0],
         ),
     )
     return {

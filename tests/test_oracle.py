@@ -211,8 +211,8 @@ def test_the_busiest_minute_is_sought_within_one_slice_and_batch() -> None:
     second = session(minute + 9 * MINUTE, lasting=9 * MINUTE - 59 * SECOND)
     third = session(minute + 16 * MINUTE, lasting=16 * MINUTE)
     expect(row(first, second, third, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=2, sessions_cnt=3)
-    imported = second | {"mini_batch_id": "import-7", "batch_end_ts": T}
-    expect(row(first, imported), max_sessions_per_minute=1, sessions_cnt=2)
+    late = second | {"mini_batch_id": "import-7", "batch_end_ts": T + 15 * MINUTE}
+    expect(row(first, late, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=1, sessions_cnt=2)
     brought = {"mini_batch_id": "import-7", "batch_end_ts": T + 15 * MINUTE}
     together = [s | brought for s in (second, third)]  # one batch, two slices
     expect(row(*together, end=T + 15 * MINUTE, label="w_30m"), max_sessions_per_minute=1, sessions_cnt=2)

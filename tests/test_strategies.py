@@ -25,7 +25,7 @@ def test_made_up_sessions_are_sessions(case: tuple[list[dict[str, Any]], list[da
     assert session_table(sessions).num_rows == len(sessions)
     for s in sessions:
         assert s["event_start"] <= s["event_end"]
-        assert batch_of(s, config)[1] > s[config.clock]
+        assert batch_of(s)[1] > s[config.clock]
     for (_, _, end), values in fg_a(sessions, ends, config).items():
         assert end in ends
         assert values["peer_ip_nunique"] >= values["new_peer_cnt_lookback30d"]

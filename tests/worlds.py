@@ -88,7 +88,12 @@ class World:
             self.ledger.import_units(
                 [
                     publish_unit(
-                        self.lake, staged, report, clock=self.shop.config.project_parameters.clock, batch_end=end
+                        self.lake,
+                        self.ledger,
+                        staged,
+                        report,
+                        clock=self.shop.config.project_parameters.clock,
+                        batch_end=end,
                     )
                 ],
                 [],

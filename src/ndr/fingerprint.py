@@ -17,7 +17,7 @@ from ndr.table import Table
 from ndr.tables import TABLES
 
 _SHARED = ("metrics", "features")
-_ALONE = ("metric.py", "net.py", "tables/settings.py", "tables/shared.py")
+_ALONE = ("metric.py", "net.py", "table.py", "time.py", "tables/settings.py", "tables/shared.py")
 
 
 class _Bare(ast.NodeTransformer):
@@ -37,8 +37,17 @@ def _is_text(statement: ast.stmt) -> bool:
 
 @cache
 def _code(module: str) -> str:
+    """A module without comments and docstrings."""
     source = (files("ndr") / module).read_text(encoding="utf-8")
-    return ast.dump(_Bare().visit(ast.parse(source)))
+    return _written(_Bare().visit(ast.parse(source)))
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text that is the same on every version of Python: what is empty or not there is left out."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return f"{type(node).__name__}({', '.join(f'{name}={_written(value)}' for name, value in fields)})"
+    return f"[{', '.join(_written(item) for item in node)}]" if isinstance(node, list) else repr(node)
 
 
 @cache
@@ -58,6 +67,11 @@ def fingerprints(config: Config) -> dict[str, str]:
     for table in TABLES.values():
         found[table.name] = _fingerprint(table, config, found)
     return found
+
+
+def engine_fingerprint(engine: str) -> str:
+    """What a compiled query depends on besides the fingerprint of its table."""
+    return _hash(engine, _code(f"engines/{engine}.py"))
 
 
 def run_fingerprint(config: Config) -> str:

@@ -67,6 +67,12 @@ class Ledger(Protocol):
     def units_of(self, contents: Iterable[str]) -> list[Unit]:
         """The imports of these contents, by their hashes."""
 
+    def units_of_batch(self, end: datetime) -> list[Unit]:
+        """The imports of a named batch, without their slices."""
+
+    def announce(self, parts: Sequence[Part], paths: Iterable[str]) -> None:
+        """Before files are put in place: the parts are not what they were, and the files belong to nobody yet."""
+
     def unwanted(self) -> list[str]:
         """The files that no part or unit owns any more."""
 
@@ -76,8 +82,8 @@ class Ledger(Protocol):
     def import_units(self, made: Sequence[Unit], gone: Sequence[Unit]) -> None:
         """Add what was imported and take back what it replaces, all or nothing."""
 
-    def contents(self, head: bytes) -> dict[int, str]:
-        """Length -> hash of the contents imported so far that begin with the same bytes (or are shorter, and equal)."""
+    def contents(self, head: bytes) -> dict[int, set[str]]:
+        """Length -> hashes of the contents imported so far that begin with the same bytes, or are shorter and equal."""
 
     def slice_starts(self, within: Interval | None = None) -> list[datetime]:
         """The slices for which any record was imported, in order."""
@@ -94,8 +100,11 @@ class Ledger(Protocol):
     def name_batch(self, name: str, batch: Interval) -> None:
         """Remember a named batch, or raise DataError where it contradicts one that is known."""
 
-    def unsettled(self, fingerprint: str) -> list[datetime] | None:
-        """The slices whose imports no finished run has built on; None when the last one had another fingerprint."""
+    def settled_under(self, fingerprint: str) -> bool:
+        """Whether the last finished run had this fingerprint."""
+
+    def unsettled(self) -> list[datetime]:
+        """The slices whose imports, or their withdrawal, no finished run has built on."""
 
     def settle(self, fingerprint: str) -> None:
         """Note that a run has built everything there is to build."""

@@ -25,9 +25,11 @@ CREATE TABLE IF NOT EXISTS units (
   batch_end TEXT, path TEXT, checksum TEXT, report TEXT);
 CREATE INDEX IF NOT EXISTS units_head ON units (head_sha256);
 CREATE INDEX IF NOT EXISTS units_content ON units (content_sha256);
+CREATE INDEX IF NOT EXISTS units_batch ON units (batch_end);
 CREATE TABLE IF NOT EXISTS unit_slices (
   start TEXT, known_at TEXT, unit TEXT, row_count INTEGER, PRIMARY KEY (start, known_at, unit)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS units_length ON units (content_bytes);
+CREATE INDEX IF NOT EXISTS slices_known ON unit_slices (known_at);
 CREATE INDEX IF NOT EXISTS slices_unit ON unit_slices (unit);
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, start TEXT, end TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS unsettled_slices (start TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -81,6 +83,18 @@ class SqliteLedger:
         )
         return [Part(table, version, _key(start, known), *rest) for start, known, *rest in rows]
 
+    def announce(self, parts: Sequence[Part], paths: Iterable[str]) -> None:
+        """Before files are put in place: the parts are not what they were, and the files belong to nobody yet.
+
+        A run that is killed before it commits leaves parts that are missing and files that the next run removes.
+        """
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE parts SET id = '' WHERE table_name = ? AND version = ? AND start = ? AND known_at = ?",
+                [_place(part) for part in parts],
+            )
+            db.executemany("INSERT OR IGNORE INTO unwanted_files VALUES (?)", [(path,) for path in paths])
+
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
         """Replace parts in one transaction, and note how they came about and which files nobody wants any more."""
         with self._transaction() as db:
@@ -116,6 +130,11 @@ class SqliteLedger:
         """The imports of these contents, without their slices."""
         query = "SELECT * FROM units WHERE content_sha256 = ?"
         return [_unit(row, {}) for content in contents for row in self._db.execute(query, (content,)).fetchall()]
+
+    def units_of_batch(self, end: datetime) -> list[Unit]:
+        """The imports of a named batch, without their slices."""
+        rows = self._db.execute("SELECT * FROM units WHERE batch_end = ? ORDER BY id", (_text(end),)).fetchall()
+        return [_unit(row, {}) for row in rows]
 
     def _units_named(self, ids: Iterable[str]) -> list[tuple[Any, ...]]:
         return [self._db.execute("SELECT * FROM units WHERE id = ?", (one,)).fetchone() for one in sorted(ids)]
@@ -159,16 +178,17 @@ class SqliteLedger:
         with self._transaction() as db:
             db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(path,) for path in paths])
 
-    def contents(self, head: bytes) -> dict[int, str]:
-        """Length -> hash of the contents imported so far that begin with the same bytes (or are shorter, and equal)."""
+    def contents(self, head: bytes) -> dict[int, set[str]]:
+        """Length -> hashes of the contents imported so far that begin with the same bytes, or are shorter and equal."""
         short = self._db.execute("SELECT DISTINCT content_bytes FROM units WHERE content_bytes < ?", (len(head),))
-        found: dict[int, str] = {}
+        found: dict[int, set[str]] = {}
         for (length,) in [*short, (len(head),)]:
             rows = self._db.execute(
                 "SELECT content_bytes, content_sha256 FROM units WHERE head_sha256 = ?",
                 (hashlib.sha256(head[:length]).hexdigest(),),
             )
-            found.update(rows.fetchall())
+            for size, content in rows:
+                found.setdefault(size, set()).add(content)
         return found
 
     def clock(self) -> str | None:
@@ -196,10 +216,12 @@ class SqliteLedger:
         )
         return [datetime.fromisoformat(start) for (start,) in rows]
 
-    def unsettled(self, fingerprint: str) -> list[datetime] | None:
-        """The slices whose imports no finished run has built on; None when the last one had another fingerprint."""
-        if self._db.execute("SELECT fingerprint FROM settled").fetchone() != (fingerprint,):
-            return None
+    def settled_under(self, fingerprint: str) -> bool:
+        """Whether the last finished run had this fingerprint."""
+        return bool(self._db.execute("SELECT fingerprint FROM settled").fetchone() == (fingerprint,))
+
+    def unsettled(self) -> list[datetime]:
+        """The slices whose imports, or their withdrawal, no finished run has built on."""
         return [datetime.fromisoformat(start) for (start,) in self._db.execute("SELECT start FROM unsettled_slices")]
 
     def settle(self, fingerprint: str) -> None:

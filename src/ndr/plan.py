@@ -21,6 +21,8 @@ from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
 from ndr.time import EPOCH, Interval, ceil, floor
 
+BATCH = "mini_batch_id"
+
 Inputs = Sequence[tuple[str, Table, Sequence[PartKey]]]
 """For each argument of a recipe: the stored table it reads, and which of its parts."""
 
@@ -56,6 +58,7 @@ class Planner:
     def __init__(self, config: Config, ledger: Ledger, lake: Lake) -> None:
         self._config, self._ledger, self._lake = config, ledger, lake
         self._prints = fingerprints(config)
+        self._batches = ledger.batches()
         self._states: dict[str, _State] = {}
         self._steps: list[Step] = []
 
@@ -105,7 +108,7 @@ class Planner:
             return
         inputs = self._arrivals(table, span) if table.arrived else self._snapshots(table, span)
         have = {part.key: part for part in self._ledger.parts(table.name, self._config.feature_spec_version, span)}
-        state = _State({key: self._id(table, reads) for key, reads in inputs.items()})
+        state = _State({key: self._id(table, key, reads) for key, reads in inputs.items()})
         for key, reads in inputs.items():
             part = have.get(key)
             there = part is not None and part.id == state.ids[key] and (not part.path or self._lake.has(part.path))
@@ -122,7 +125,7 @@ class Planner:
         brought: dict[PartKey, list[str]] = {}
         for unit in self._ledger.units(span):
             for key in unit.slices:
-                brought.setdefault(key, []).append(unit.id)
+                brought.setdefault(key, []).append(f"{unit.id}:{unit.checksum}")
         return _State({key: _digest(sorted(units)) for key, units in brought.items()})
 
     def _arrivals(self, table: Table, span: Interval) -> dict[PartKey, Inputs]:
@@ -155,9 +158,10 @@ class Planner:
                     reads.append((argument, read.table, keys))
         return reads
 
-    def _id(self, table: Table, reads: Inputs) -> str:
-        ids = (self._states[parent.name].ids[key] for _, parent, keys in reads for key in keys)
-        return _digest([self._prints[table.name], *ids])
+    def _id(self, table: Table, key: PartKey, reads: Inputs) -> str:
+        named = self._batches.get(key.known_at, "") if BATCH in table.columns else ""
+        ids = (self._states[parent.name].ids[each] for _, parent, keys in reads for each in keys)
+        return _digest([self._prints[table.name], named, *ids])
 
 
 def _digest(texts: Iterable[str]) -> str:

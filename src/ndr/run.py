@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import ibis.expr.types as ir
 
 from ndr import __version__
-from ndr.fingerprint import fingerprints
+from ndr.fingerprint import engine_fingerprint, fingerprints
 from ndr.lake import Lake, part_path
 from ndr.ledger import Ledger, Part
 from ndr.log import log
@@ -20,7 +20,7 @@ from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
 from ndr.table import Columns, Context, Given, PartKey, Table
 from ndr.tables.sessions import sessions
-from ndr.time import DAY, SLICE, Interval, floor, iso
+from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _query(table: Table, shop: Workshop) -> str:
         expression = table.expression(config.spec(table), config.project_parameters, config.feature_spec_version)
         return shop.engine.compile(expression)
 
-    return shop.queries.get(fingerprints(shop.config)[table.name], shop.engine.name, compiled)
+    return shop.queries.get(fingerprints(shop.config)[table.name], engine_fingerprint(shop.engine.name), compiled)
 
 
 def _chunks(step: Step, shop: Workshop) -> Iterator[list[PartKey]]:
@@ -181,10 +181,12 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
     counts = shop.engine.write(query, inputs, table.stored_columns, table.keys, outputs)
-    made = []
-    for key, rows in zip(chunk, counts, strict=True):
-        digest = shop.lake.publish(paths[key]) if rows else ""
-        made.append(Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", digest))
+    drafts = [
+        Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")
+        for key, rows in zip(chunk, counts, strict=True)
+    ]
+    shop.ledger.announce(drafts, [part.path for part in drafts if part.path])
+    made = [replace(part, checksum=shop.lake.publish(part.path)) if part.path else part for part in drafts]
     seconds = time.perf_counter() - started
     shop.ledger.commit(made, [], _record(table, made, shop, seconds))
     sweep(shop.lake, shop.ledger)
@@ -193,7 +195,7 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
 
 def _batch(table: Table, key: PartKey, batches: Mapping[datetime, str]) -> str:
     named = batches.get(key.known_at) if table.every == SLICE else None
-    return named or f"{key.known_at - table.every:%Y%m%dT%H%MZ}"
+    return named or stamp(key.known_at - table.every)
 
 
 def _where(table: Table, key: PartKey) -> dict[str, datetime]:

@@ -47,6 +47,11 @@ def parse_instant(text: str) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+def stamp(moment: datetime) -> str:
+    """``20260302T1015Z``: a moment as part of a file or batch name."""
+    return f"{moment:%Y%m%dT%H%MZ}"
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 with ``Z``, down to the microsecond only when there is one."""
     return moment.isoformat() + "Z"

@@ -97,10 +97,10 @@ def test_building_as_the_sessions_come_is_building_at_the_end(tmp_path: Path) ->
     """Each batch built when it has come, late sessions after; the last state is that of one build."""
     ends = [EVENING - 2 * QUARTER, EVENING - QUARTER, EVENING]
     rows = made_up(8, 0, EVENING)
-    arrivals = [[r for r in rows if batch_of(r, CONFIGS[0])[1] <= ends[0]]]
+    arrivals = [[r for r in rows if batch_of(r)[1] <= ends[0]]]
     for end, before in zip(ends[1:], ends, strict=False):
-        arrivals.append([r for r in rows if before < batch_of(r, CONFIGS[0])[1] <= end])
-    arrivals.append([r for r in rows if batch_of(r, CONFIGS[0])[1] > EVENING])
+        arrivals.append([r for r in rows if before < batch_of(r)[1] <= end])
+    arrivals.append([r for r in rows if batch_of(r)[1] > EVENING])
     with world(tmp_path / "live", 0) as live:
         for i, arrived in enumerate(arrivals):
             if arrived:
@@ -111,8 +111,8 @@ def test_building_as_the_sessions_come_is_building_at_the_end(tmp_path: Path) ->
 
 def test_late_sessions_leave_earlier_features_as_they_were(tmp_path: Path) -> None:
     rows = made_up(21, 0, EVENING)
-    known = [r for r in rows if batch_of(r, CONFIGS[0])[1] <= EVENING]
-    late = [r for r in rows if batch_of(r, CONFIGS[0])[1] > EVENING]
+    known = [r for r in rows if batch_of(r)[1] <= EVENING]
+    late = [r for r in rows if batch_of(r)[1] > EVENING]
     assert any(r["event_end"] < EVENING for r in late)
     with world(tmp_path, 0) as made:
         made.put(known, "known")

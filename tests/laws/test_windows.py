@@ -45,7 +45,7 @@ def swapped(row: Row, pairs: Mapping[str, str]) -> Row:
 @looks(30)
 def test_what_arrives_later_changes_nothing_said_earlier(case: Case) -> None:
     config, end, rows = case
-    known = [row for row in rows if batch_of(row, CONFIGS[config])[1] <= end]
+    known = [row for row in rows if batch_of(row)[1] <= end]
     lines = pipeline_of(config)
     if known:
         then, now = (ordered(lines.make(some, [end])["fg_a"], "fg_a") for some in (known, rows))
@@ -132,10 +132,10 @@ def _known_by(row: Row, end: datetime, config: int) -> datetime:
 def test_in_which_batches_the_sessions_came_makes_no_difference(case: Case, data: st.DataObject) -> None:
     config, end, rows = case
     plain = [{**row, "mini_batch_id": None, "batch_end_ts": None} for row in rows]
-    known = [row for row in plain if batch_of(row, CONFIGS[config])[1] <= end]
+    known = [row for row in plain if batch_of(row)[1] <= end]
     batched = []
     for row in known:
-        soonest = batch_of(row, CONFIGS[config])[1]
+        soonest = batch_of(row)[1]
         room = (_known_by(row, end, config) - soonest) // QUARTER
         batch_end = soonest + QUARTER * data.draw(st.integers(0, max(0, room)))
         batched.append({**row, "batch_end_ts": batch_end, "mini_batch_id": f"batch-{batch_end}"})

@@ -3,10 +3,30 @@
 import gzip
 import hashlib
 import json
+from collections.abc import Iterable
 
 import pytest
 
-from ndr.sources.files import remembered
+from ndr.sources.content import HEAD_BYTES
+from ndr.sources.files import Known
+
+
+def remembered(imported: Iterable[tuple[int, str, str]]) -> Known:
+    """What a ledger knows of imported contents, (content_bytes, content_sha256, head_sha256) each."""
+    by_head: dict[str, dict[int, set[str]]] = {}
+    for length, content, head in imported:
+        by_head.setdefault(head, {}).setdefault(length, set()).add(content)
+    lengths = sorted({min(HEAD_BYTES, length) for contents in by_head.values() for length in contents})
+
+    def known(head: bytes) -> dict[int, set[str]]:
+        found: dict[int, set[str]] = {}
+        for length in lengths:
+            if 0 < length <= len(head):
+                contents = by_head.get(hashlib.sha256(head[:length]).hexdigest(), {})
+                found |= {n: hashes for n, hashes in contents.items() if min(HEAD_BYTES, n) == length}
+        return found
+
+    return known
 
 
 def line(number, **fields):
@@ -84,6 +104,6 @@ def test_a_common_beginning_is_not_the_same_content(reading):
 
 def test_contents_shorter_than_a_head_are_told_apart():
     known = remembered([(3, "abc", hashlib.sha256(b"abc").hexdigest()), (0, "", "")])
-    assert known(b"abcdef") == {3: "abc"}
+    assert known(b"abcdef") == {3: {"abc"}}
     assert known(b"ab") == {}
     assert known(b"xyz") == {}

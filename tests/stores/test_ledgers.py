@@ -137,9 +137,9 @@ def test_contents_are_found_by_their_first_bytes(ledger: Any, size: int) -> None
     content = bytes(n % 251 for n in range(size))
     ledger.import_units([unit(content, 0), unit(b"another", 1)], [])
     grown = content + b"more" * 100
-    assert ledger.contents(grown[:256]) == {size: hashlib.sha256(content).hexdigest()}
+    assert ledger.contents(grown[:256]) == {size: {hashlib.sha256(content).hexdigest()}}
     assert ledger.contents(b"else" + grown[:252]) == {}
-    assert ledger.contents(content[:256]) == {size: hashlib.sha256(content).hexdigest()}
+    assert ledger.contents(content[:256]) == {size: {hashlib.sha256(content).hexdigest()}}
 
 
 def test_all_lengths_of_a_grown_file_are_known(ledger: Any) -> None:
@@ -163,16 +163,17 @@ def test_a_batch_name_stands_for_one_interval(ledger: Any) -> None:
 
 
 def test_what_was_imported_is_unsettled_until_a_run_has_finished(ledger: Any) -> None:
-    assert ledger.unsettled("print") is None, "nothing is known of earlier runs"
+    assert not ledger.settled_under("print"), "nothing is known of earlier runs"
     first = unit(b"first", 0, 1)
     ledger.import_units([first], [])
     ledger.settle("print")
-    assert ledger.unsettled("print") == []
-    assert ledger.unsettled("another print") is None
+    assert ledger.unsettled() == []
+    assert ledger.settled_under("print")
+    assert not ledger.settled_under("another print")
     ledger.import_units([unit(b"second", 3)], [first])
-    assert sorted(ledger.unsettled("print")) == [T, T + SLICE, T + 3 * SLICE]
+    assert sorted(ledger.unsettled()) == [T, T + SLICE, T + 3 * SLICE]
     ledger.settle("another print")
-    assert ledger.unsettled("another print") == []
+    assert ledger.unsettled() == []
 
 
 def _open_and_name(folder: Path, n: int) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
 from ndr.tables.fg_a import fg_a
-from ndr.time import DAY, SLICE, Interval, iso, parse_instant
+from ndr.time import DAY, SLICE, Interval, iso, parse_instant, stamp
 
 _PARTLY_DONE = 4
 _AFTERMATH = timedelta(days=31)
@@ -60,6 +60,11 @@ def _batch(options: argparse.Namespace) -> Batch | None:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name.startswith("."):
         raise UsageError(f"batch {shown(name)!r}: a batch name is 1 to 64 letters, digits and . _ - .")
     interval = Interval(parse_instant(start), parse_instant(end))
+    if re.fullmatch(r"\d{8}T\d{4}Z", name) and name != stamp(interval.end - SLICE):
+        raise UsageError(
+            f"batch {name}: names like this are those of batches that nobody named; {interval} would be "
+            f"{stamp(interval.end - SLICE)}. Choose another name."
+        )
     if (interval.end - datetime(1970, 1, 1)) % SLICE or (interval.start - datetime(1970, 1, 1)) % SLICE:
         raise UsageError(f"batch {name}: {interval} must begin and end on a quarter hour.")
     return Batch(name, interval)
@@ -112,33 +117,31 @@ def _import(importer: Importer, paths: Sequence[Path]) -> list[FileReport]:
         bar.close()
 
 
-def islands(starts: Sequence[datetime], last: datetime) -> list[Interval]:
+def islands(starts: Iterable[datetime]) -> list[Interval]:
     """Stretches of time in which some window holds data; a month without a session is not walked through."""
     found: list[Interval] = []
-    for start in starts:
-        end = min(start + DAY, last)
+    for start in sorted(starts):
         if found and start <= found[-1].end:
-            found[-1] = Interval(found[-1].start, max(found[-1].end, end))
-        elif end > start:
-            found.append(Interval(start, end))
+            found[-1] = Interval(found[-1].start, start + DAY)
+        else:
+            found.append(Interval(start, start + DAY))
     return found
 
 
 def plan_news(opened: OpenLake) -> list[Step]:
     """What is missing because of imports that no finished run has built on; everything when nothing is new."""
-    ledger, config = opened.ledger, opened.shop.config
-    news = ledger.unsettled(run_fingerprint(config))
-    within = Interval(min(news), max(news) + _AFTERMATH) if news else None
-    return plan_everywhere(opened, [fg_a], within)
+    ledger = opened.ledger
+    news = ledger.unsettled()
+    if ledger.settled_under(run_fingerprint(opened.shop.config)) and news:
+        return plan_everywhere(opened, [fg_a], Interval(min(news), max(news) + _AFTERMATH))
+    return plan_everywhere(opened, [fg_a])
 
 
 def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
-    """What is missing to have the tables wherever there are data."""
-    last = opened.ledger.last_arrival()
-    if last is None:
-        return []
+    """What is missing to have the tables wherever there are data, or were until the last import."""
     planner = Planner(opened.shop.config, opened.ledger, opened.lake)
-    return planner.plan_each(tables, islands(opened.ledger.slice_starts(within), last))
+    withdrawn = [start for start in opened.ledger.unsettled() if within is None or within.contains(start)]
+    return planner.plan_each(tables, islands({*opened.ledger.slice_starts(within), *withdrawn}))
 
 
 def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:

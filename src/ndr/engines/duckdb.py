@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from ndr.engines.parquet import arrow_schema, write_parts
+from ndr.engines.parquet import ARROW, arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
 from ndr.run import Files, Output, Rows
 from ndr.table import Columns
@@ -26,6 +26,9 @@ _SQL = {
     "timestamp(6)": "TIMESTAMP",
 }
 _BATCH_ROWS = 100_000
+_PATH = "filename"
+_BESIDE = "beside_"
+"""Prefix of the small table that says, per file, what the files of a table do not hold."""
 _GENERATED = re.compile(r"t\d+")
 """Names that the compiler makes up for expressions that it could also write out twice."""
 
@@ -102,6 +105,7 @@ class DuckDB:
                     self._con.unregister(name)
                 else:
                     self._con.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+                    self._con.unregister(_BESIDE + name)
 
     def _offer(self, name: str, content: Files | Rows) -> None:
         if isinstance(content, Rows):
@@ -114,32 +118,29 @@ class DuckDB:
             nothing = ", ".join(f"NULL::{_SQL[dtype]} AS {quoted(c)}" for c, dtype in content.columns.items())
             self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT {nothing} WHERE false")
             return
-        self._files(content).create_view(name, replace=True)
+        self._files(name, content).create_view(name, replace=True)
 
-    def _files(self, content: Files) -> duckdb.DuckDBPyRelation:
-        groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
-        constants = content.constants or [{}] * len(content.paths)
-        for path, fixed in zip(content.paths, constants, strict=True):
-            groups.setdefault(tuple(fixed.items()), []).append(path)
-        parts = []
-        for values, paths in ((dict(fixed), paths) for fixed, paths in groups.items()):
-            rows = self._con.read_parquet(paths, hive_partitioning=False)
-            rows = rows.select(
-                *(
-                    (
-                        duckdb.ConstantExpression(values[c]) if c in values else duckdb.ColumnExpression(c)
-                    ).cast(_SQL[dtype]).alias(c)
-                    for c, dtype in content.columns.items()
-                )
-            )  # fmt: skip
-            if content.within:
-                column, start, end = content.within
-                moment = duckdb.ColumnExpression(column)
-                rows = rows.filter(
-                    (moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end))
-                )
-            parts.append(rows)
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = whole.union(part)
-        return whole
+    def _files(self, name: str, content: Files) -> duckdb.DuckDBPyRelation:
+        """The files as one table, with the columns that they do not hold."""
+        fixed = list(content.constants or [{}] * len(content.paths))
+        same = fixed[0] if all(values == fixed[0] for values in fixed) else {}
+        rows = self._con.read_parquet(list(content.paths), hive_partitioning=False, filename=True)
+        if fixed[0] and not same:
+            names = [column for column in content.columns if column in fixed[0]]
+            columns = [
+                pa.array([values[column] for values in fixed], ARROW[content.columns[column]]) for column in names
+            ]
+            beside = pa.Table.from_arrays([pa.array(content.paths), *columns], [_PATH, *names])
+            self._con.register(_BESIDE + name, beside)
+            rows = rows.set_alias("files").join(self._con.table(_BESIDE + name).set_alias("beside"), _PATH)
+        rows = rows.select(
+            *(
+                (duckdb.ConstantExpression(same[c]) if c in same else duckdb.ColumnExpression(c)).cast(_SQL[d]).alias(c)
+                for c, d in content.columns.items()
+            )
+        )
+        if content.within:
+            column, start, end = content.within
+            moment = duckdb.ColumnExpression(column)
+            rows = rows.filter((moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end)))
+        return rows

@@ -16,7 +16,7 @@ from ndr.run import Output
 from ndr.table import Columns
 
 ROW_GROUP = 131_072
-_TYPES = {
+ARROW = {
     "string": pa.string(),
     "boolean": pa.bool_(),
     "int32": pa.int32(),
@@ -28,7 +28,7 @@ _TYPES = {
 
 def arrow_schema(columns: Columns) -> pa.Schema:
     """Declared columns as an Arrow schema."""
-    return pa.schema([pa.field(name, _TYPES[dtype]) for name, dtype in columns.items()])
+    return pa.schema([pa.field(name, ARROW[dtype]) for name, dtype in columns.items()])
 
 
 def write_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, outputs: Sequence[Output]) -> list[int]:
@@ -46,7 +46,7 @@ def write_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, outputs: S
         for key, pieces in groupby(_runs(batches, names), key=lambda run: run[0]):
             if key in paths:
                 counts[key] = _write((piece for _, piece in pieces), schema, paths[key])
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise AdapterError(f"a table file cannot be written: {shown(str(error), 300)}") from error
     return list(counts.values())
 

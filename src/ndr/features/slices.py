@@ -34,10 +34,14 @@ def _moment(step: ir.IntegerValue, seconds: int) -> ir.TimestampValue:
 
 
 def _stepped(sessions: ir.Table, clock: str) -> ir.Table:
-    """The sessions with the number of their part: their slice, and how many slices later their batch ends."""
+    """The sessions with the number of their part: their slice, and how many slices later their batch ends.
+
+    A session without a batch is of the batch in which it ended, whatever the clock: nobody knew of it before.
+    """
     step = _step(sessions[clock], _SLICE_SECONDS)
-    late = ibis.coalesce(_step(sessions.batch_end_ts, _SLICE_SECONDS) - 1 - step, 0)
-    return sessions.mutate(part=step * _PARTS + late + _PARTS // 2)
+    ended = _step(sessions.event_end, _SLICE_SECONDS)
+    last = ibis.coalesce(_step(sessions.batch_end_ts, _SLICE_SECONDS) - 1, ended)
+    return sessions.mutate(part=step * _PARTS + last - step + _PARTS // 2)
 
 
 def weight(sessions: ir.Table) -> ir.IntegerValue:
@@ -66,19 +70,19 @@ def _merged(metric: Metric, value: ir.Value) -> ir.Value:
 
 
 def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
-    """One row per host and part: counted by minute first, so that one pass gives the sums and the busiest minute."""
+    """One row per host and part. Minutes are counted apart: there can be as many of them as sessions."""
     end = "source_ip" if role == "outbound" else "destination_ip"
     seen = rows.semi_join(hosts, rows[end] == hosts.ip)
-    summed = [m for m in SLICED if m.measured == "sessions"]
-    minutes = seen.group_by([end, "part", "minute"]).agg(
-        sessions=ibis.ifelse(seen.is_traffic, seen.weight, 0).sum(),
-        **{m.stored: _merged(m, m.measure(seen)) for m in summed},
+    keys = [end, "part"]
+    summed = seen.group_by(keys).agg(
+        **{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m.measured == "sessions"}
     )
-    peaks = {m.stored: m.measure(minutes).cast("int64") for m in SLICED if m.measured == "minutes"}
-    found = minutes.group_by([end, "part"]).agg(**{m.stored: _merged(m, minutes[m.stored]) for m in summed}, **peaks)
-    return found.select(
-        "part", host_ip=found[end], role=ibis.literal(role), **{m.stored: found[m.stored] for m in SLICED}
+    minutes = seen.group_by([*keys, "minute"]).agg(sessions=ibis.ifelse(seen.is_traffic, seen.weight, 0).sum())
+    peaks = minutes.group_by(keys).agg(
+        **{m.stored: m.measure(minutes).cast("int64") for m in SLICED if m.measured == "minutes"}
     )
+    both = summed.join(peaks, keys)
+    return both.select("part", host_ip=both[end], role=ibis.literal(role), **{m.stored: both[m.stored] for m in SLICED})
 
 
 def _dated(rows: ir.Table, batches: ir.Table) -> ir.Table:

@@ -23,6 +23,10 @@ from ndr.time import EPOCH
 
 LATEST = datetime(2100, 1, 1)
 MAX_PORT = 65535
+MAX_AMOUNT = 1 << 48
+"""More bytes or packets than any session has; sums of such numbers would leave 64 bits."""
+MAX_DURATION = 366 * 86_400_000_000
+"""A session longer than a year of microseconds is a device without a clock."""
 
 _NAMES = ("application", "rule", "machine_name", "sensor")
 _PROTOCOLS = {
@@ -117,7 +121,9 @@ def _times(cast: pa.Table) -> tuple[pa.Array, pa.Array, dict[str, pa.Array]]:
     first = pc.coalesce(start, pc.subtract(end, length), end)
     turned = pc.fill_null(pc.greater(first, last), fill_value=False)
     first = pc.min_element_wise(first, last, skip_nulls=False)
-    return first, last, {"negative_duration": pc.or_(negative, turned)}
+    endless = pc.fill_null(pc.greater(pc.subtract(last, first), MAX_DURATION), fill_value=False)
+    first = pc.if_else(endless, last, first)
+    return first, last, {"negative_duration": pc.or_(negative, turned), "endless_duration": endless}
 
 
 def _reasons(
@@ -146,7 +152,8 @@ def _amounts(draft: pa.Table, cast: pa.Table, mended: Counter[str]) -> dict[str,
         kind = name.rpartition("_")[2]
         number = cast[name].combine_chunks()
         _count_lost(draft, name, number, kind, mended)
-        columns[name] = _within(number, 0, None, f"negative_{kind}", mended)
+        number = _within(number, 0, None, f"negative_{kind}", mended)
+        columns[name] = _within(number, 0, MAX_AMOUNT, f"{kind}_overflow", mended)
     number = cast["repeat_cnt"].combine_chunks()
     _count_lost(draft, "repeat_cnt", number, "repeat_cnt", mended)
     columns["repeat_cnt"] = _within(number, 1, 2**31 - 1, "bad_repeat_cnt", mended)

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ndr.errors import UsageError, near_miss, shown
-from ndr.sources.content import HEAD_BYTES, BrokenContentError, Content, UnreadableFileError, prefixes
+from ndr.sources.content import BrokenContentError, Content, UnreadableFileError, prefixes
 from ndr.sources.convert import check_spec, convert
 from ndr.sources.formats import recognised, source_named
 from ndr.sources.outputs import Outputs, Part, Tally
@@ -29,7 +29,7 @@ SNIFFED_BYTES = 64 << 10
 HEADER_LINES = 100
 
 Outcome = Literal["imported", "known", "skipped", "refused"]
-Known = Callable[[bytes], Mapping[int, str]]
+Known = Callable[[bytes], Mapping[int, Collection[str]]]
 Lost = Callable[[str], bool]
 
 
@@ -40,6 +40,7 @@ class FileReport:
     ``imported``: its sessions (from ``from_line`` on, where earlier content was imported before) are written.
     ``known``: exactly this content was imported before. ``skipped``: it holds no session records, ``reason`` says what
     instead. ``refused``: broken as a whole, ``reason`` says how. Only an imported file leaves files behind.
+    ``continues`` are hashes of contents imported before that this file begins with and whose rows stay;
     ``replaces`` are hashes of contents imported before that ended within a record: this file begins with them, and what
     was imported of them after ``from_line`` is read again here, so their rows have to go.
     """
@@ -55,6 +56,7 @@ class FileReport:
     from_line: int = 1
     ends_with_newline: bool = True
     replaces: tuple[str, ...] = ()
+    continues: tuple[str, ...] = ()
     read: int = 0
     sessions: int = 0
     quarantined: dict[str, int] = field(default_factory=dict)
@@ -94,24 +96,6 @@ def _inside(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(Path(place, name) for name in names if not name.startswith("."))
     return found
-
-
-def remembered(imported: Iterable[tuple[int, str, str]]) -> Known:
-    """The ``known`` of :func:`read_file` out of (content_bytes, content_sha256, head_sha256) of imported contents."""
-    by_head: dict[str, dict[int, str]] = {}
-    for length, content, head in imported:
-        by_head.setdefault(head, {})[length] = content
-    lengths = sorted({min(HEAD_BYTES, length) for contents in by_head.values() for length in contents})
-
-    def known(head: bytes) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for length in lengths:
-            if 0 < length <= len(head):
-                contents = by_head.get(hashlib.sha256(head[:length]).hexdigest(), {})
-                found |= {n: sha for n, sha in contents.items() if min(HEAD_BYTES, n) == length}
-        return found
-
-    return known
 
 
 def read_file(
@@ -173,6 +157,7 @@ class _Start:
     byte: int = 0
     line: int = 1
     replaces: tuple[str, ...] = ()
+    continues: tuple[str, ...] = ()
 
 
 def _read(task: _Task) -> FileReport:
@@ -204,19 +189,20 @@ def _start(task: _Task, content: Content) -> tuple[_Start, Content | None]:
     Content that ended within a line ended within a record: it is not split there but read again from the last end of a
     line that was imported.
     """
-    before = {length: sha for length, sha in task.known(content.head).items() if length > 0}
+    before = {length: hashes for length, hashes in task.known(content.head).items() if length > 0}
     if not before:
         return _Start(), None
     whole = task.content()
-    same = {length: prefix for length, prefix in prefixes(whole, before).items() if prefix.sha256 == before[length]}
-    first_lost = min((length for length in same if task.lost(before[length])), default=whole.size + 1)
+    same = {length: prefix for length, prefix in prefixes(whole, before).items() if prefix.sha256 in before[length]}
+    first_lost = min((length for length, prefix in same.items() if task.lost(prefix.sha256)), default=whole.size + 1)
     if whole.size in same and whole.size < first_lost:
         return _Start(), whole
     good = {length: prefix for length, prefix in same.items() if length < first_lost}
     ends = {length: prefix.lines for length, prefix in good.items() if prefix.lines is not None}
     byte = max(ends, default=0) if not content.encoding else 0
-    again = tuple(before[length] for length in sorted(same) if length > byte)
-    return _Start(byte, ends[byte] + 1 if byte else 1, again), None
+    again = tuple(same[length].sha256 for length in sorted(same) if length > byte)
+    kept = tuple(good[length].sha256 for length in sorted(good) if length <= byte)
+    return _Start(byte, ends[byte] + 1 if byte else 1, again, kept), None
 
 
 def _import(task: _Task, source: Source, content: Content, chunks: Iterator[bytes], start: _Start) -> FileReport:
@@ -231,7 +217,8 @@ def _import(task: _Task, source: Source, content: Content, chunks: Iterator[byte
     tally.check(spec.bad_share_limit, unfinished=content.last != b"\n")
     return FileReport(
         task.path, "imported", source.name, None, content.size, content.sha256(), _sha256(content.head),
-        start.byte, start.line, content.last == b"\n", start.replaces, tally.read, tally.sessions,
+        start.byte, start.line, content.last == b"\n", start.replaces, start.continues, tally.read,
+        tally.sessions,
         dict(tally.quarantined), dict(tally.filtered), dict(tally.mended),
     )  # fmt: skip
 

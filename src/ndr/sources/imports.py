@@ -45,7 +45,8 @@ class Importer:
     def files(self, paths: Sequence[Path], progress: Callable[[Path], None] | None = None) -> list[FileReport]:
         """Import each file; a broken one is reported while the others go on.
 
-        Under a named batch the files given are the whole batch: what it brought before and does not bring again goes.
+        Under a named batch the files given are the whole batch: what it brought before and does not bring again goes,
+        unless a file was refused, for then nobody knows what the whole batch is.
         """
         if self.batch:
             self.ledger.name_batch(self.batch.name, self.batch.interval)
@@ -54,8 +55,8 @@ class Importer:
             if progress:
                 progress(path)
             reports.append(self._file(path))
-        if self.batch:
-            self._forget_others(reports)
+        if self.batch and not any(report.outcome == "refused" for report in reports):
+            self._forget_others(reports, self.batch.interval.end)
         return reports
 
     def _file(self, path: Path) -> FileReport:
@@ -69,20 +70,27 @@ class Importer:
         return report
 
     def _lost(self, content: str) -> bool:
-        return any(unit.path and not self.lake.has(unit.path) for unit in self.ledger.units_of([content]))
+        return any(self._stale(unit) for unit in self.ledger.units_of([content]))
+
+    def _stale(self, unit: Unit) -> bool:
+        """Whether a unit's file is gone, or its logs would be read differently today."""
+        gone = bool(unit.path) and not self.lake.has(unit.path)
+        return gone or unit.report.get("source_spec") != self._spec_of(unit.source)
+
+    def _spec_of(self, source: str) -> str:
+        return self.specs[source].model_dump_json() if source in self.specs else ""
 
     def _publish(self, report: FileReport) -> None:
         replaced = self.ledger.units_of(report.replaces)
         end = self.batch.interval.end if self.batch else None
-        about = facts(report) | {"clock": self.clock}
-        unit = publish_unit(self.lake, _SESSIONS, about, clock=self.clock, batch_end=end)
+        about = facts(report) | {"clock": self.clock, "source_spec": self._spec_of(str(report.source))}
+        unit = publish_unit(self.lake, self.ledger, _SESSIONS, about, clock=self.clock, batch_end=end)
         self.ledger.import_units([unit], replaced)
         sweep(self.lake, self.ledger)
 
-    def _forget_others(self, reports: Sequence[FileReport]) -> None:
-        brought = {report.content_sha256 for report in reports}
-        end = self.batch.interval.end if self.batch else None
-        others = [u for u in self.ledger.units() if u.batch_end == end and u.content_sha256 not in brought]
+    def _forget_others(self, reports: Sequence[FileReport], batch_end: datetime) -> None:
+        brought = {content for report in reports for content in (report.content_sha256, *report.continues)}
+        others = [u for u in self.ledger.units_of_batch(batch_end) if u.content_sha256 not in brought]
         self.ledger.import_units([], others)
         sweep(self.lake, self.ledger)
 
@@ -93,24 +101,36 @@ def facts(report: FileReport) -> dict[str, Any]:
 
 
 def slices_of(path: str, clock: str, batch_end: datetime | None) -> dict[PartKey, int]:
-    """How many records of a sessions file fall into each slice."""
-    with duckdb.connect(":memory:") as con:
-        bucket = duckdb.FunctionExpression(
-            "time_bucket",
-            duckdb.ConstantExpression(SLICE),
-            duckdb.ColumnExpression(clock),
-            duckdb.ConstantExpression(EPOCH),
+    """How many records of a sessions file fall into each slice and were known when.
+
+    Without a named batch a record is known at the end of the slice in which its session ended.
+    """
+
+    def slice_start(column: str) -> duckdb.Expression:
+        origin = duckdb.ConstantExpression(EPOCH)
+        return duckdb.FunctionExpression(
+            "time_bucket", duckdb.ConstantExpression(SLICE), duckdb.ColumnExpression(column), origin
         )
+
+    with duckdb.connect(":memory:") as con:
         count = duckdb.FunctionExpression("count")
-        rows = con.read_parquet(path).aggregate([bucket.alias("start"), count.alias("n")]).fetchall()
-    return {PartKey(start, batch_end or start + SLICE): records for start, records in rows}
+        columns = [slice_start(clock).alias("start"), slice_start("event_end").alias("ended"), count.alias("n")]
+        rows = con.read_parquet(path).aggregate(columns).fetchall()
+    found: dict[PartKey, int] = {}
+    for start, ended, records in rows:
+        key = PartKey(start, batch_end or ended + SLICE)
+        found[key] = found.get(key, 0) + records
+    return found
 
 
-def publish_unit(lake: Lake, staged: str, report: Mapping[str, Any], *, clock: str, batch_end: datetime | None) -> Unit:
+def publish_unit(
+    lake: Lake, ledger: Ledger, staged: str, report: Mapping[str, Any], *, clock: str, batch_end: datetime | None
+) -> Unit:
     """Put a staged sessions file in its place, with its quarantine beside it; the unit is still to be recorded."""
     identity = f"{report['content_sha256']}:{report['from_byte']}:{batch_end or ''}"
     name = hashlib.sha256(identity.encode()).hexdigest()[:32]
     relative = {staged: f"sessions/{name}.parquet", _QUARANTINE: f"quarantine/{name}.jsonl"}
+    ledger.announce([], relative.values())
     slices: dict[PartKey, int] = {}
     digest = ""
     for source, target in relative.items():

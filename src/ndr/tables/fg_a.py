@@ -16,7 +16,7 @@ from ndr.tables.delta import delta as delta_table
 from ndr.tables.pair_counts import pair_counts as pair_counts_table
 from ndr.tables.pair_history import pair_history as pair_history_table
 from ndr.tables.settings import Inert, Settings, Spec, moment
-from ndr.time import SLICE, days, iso
+from ndr.time import SLICE, days, iso, stamp
 
 WINDOWS = {
     "w_15m": timedelta(minutes=15),
@@ -76,7 +76,7 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
     rows = []
     for place, part in enumerate(context.parts):
         end, number = part.known_at, framing.end_number(place, WINDOWS)
-        batch = context.batches.get(end) or f"{part.start:%Y%m%dT%H%MZ}"
+        batch = context.batches.get(end) or stamp(part.start)
         when = moment(context.settings.calendar, part.start)
         rows.append(
             (number, end, iso(end), framing.history_end(end, WINDOWS), batch, *(getattr(when, c) for c in _CONTEXT))
