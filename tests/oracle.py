@@ -115,8 +115,10 @@ def batch_of(session: Session) -> tuple[str, datetime]:
 
     A batch is known by its end: the name is only what was given to it, see :func:`named`.
     """
-    end = session.get("batch_end_ts") or slice_of_moment(session["event_end"]) + QUARTER
-    return session.get("mini_batch_id") or f"{end - QUARTER:%Y%m%dT%H%MZ}", end
+    own = slice_of_moment(session["event_end"]) + QUARTER
+    given = session.get("batch_end_ts")
+    end = max(given or own, own)
+    return (session["mini_batch_id"] if given == end else None) or f"{end - QUARTER:%Y%m%dT%H%MZ}", end
 
 
 def named(sessions: Iterable[Session]) -> dict[datetime, str]:

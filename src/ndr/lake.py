@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
 from ndr.table import PartKey, Table
@@ -81,7 +81,7 @@ class LocalLake:
             raise UsageError(f"the lake {shown(text)!r} is no local folder; only local lakes can be written so far.")
         self.root = Path(text.removeprefix("file://")).absolute()
         try:
-            (self.root / STAGING).mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the lake {shown(text)!r} cannot be made: {error.strerror}.") from error
 
@@ -92,7 +92,7 @@ class LocalLake:
         Raises:
             LakeBusyError: another writer did not finish in time.
         """
-        with (self.root / ".lock").open("w") as lock:
+        with self._lock_file() as lock:
             deadline = time.monotonic() + wait_seconds
             while True:
                 try:
@@ -103,8 +103,14 @@ class LocalLake:
                         raise LakeBusyError(str(self.root), wait_seconds) from None
                     time.sleep(0.1)
             shutil.rmtree(self.root / STAGING, ignore_errors=True)
-            (self.root / STAGING).mkdir()
+            (self.root / STAGING).mkdir(exist_ok=True)
             yield
+
+    def _lock_file(self) -> TextIO:
+        try:
+            return (self.root / ".lock").open("w")
+        except OSError as error:
+            raise AdapterError(f"the lake {shown(str(self.root))} cannot be written: {error.strerror}.") from error
 
     def path(self, relative: str) -> str:
         """The absolute path of a file of the lake."""

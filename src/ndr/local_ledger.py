@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,14 +45,18 @@ def _text(moment: datetime) -> str:
 
 
 class SqliteLedger:
-    """A ledger in one local file.
+    """A ledger in one local file; where it may not be written, it can still be read.
 
     Raises:
         AdapterError: the file cannot be opened, or is no ledger.
     """
 
     def __init__(self, path: Path) -> None:
+        writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
         try:
+            if not writable:
+                self._db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True, isolation_level=None)
+                return
             self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")

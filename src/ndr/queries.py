@@ -24,9 +24,9 @@ class QueryCache:
     @staticmethod
     def of_user() -> QueryCache:
         """The user's own cache folder, or none where it cannot be made private."""
-        base = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache")
-        folder = Path(base) / "ndr" / "queries"
         try:
+            base = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache")
+            folder = Path(base) / "ndr" / "queries"
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = folder.stat()
         except (OSError, RuntimeError):

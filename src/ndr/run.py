@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import ibis.expr.types as ir
 
 from ndr import __version__
+from ndr.errors import DataError, shown
 from ndr.fingerprint import engine_fingerprint, fingerprints
 from ndr.lake import Lake, part_path
 from ndr.ledger import Ledger, Part
@@ -234,6 +235,12 @@ def files_of(table: Table, parts: Sequence[Part], shop: Workshop) -> Files:
 def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
     within = _hull(sessions, keys)
     units = [unit for unit in shop.ledger.units(within) if not keys.isdisjoint(unit.slices)]
+    lost = [unit for unit in units if not shop.lake.has(unit.path)]
+    if lost:
+        raise DataError(
+            f"the sessions of {shown(lost[0].origin)!r} are gone from the lake ({lost[0].path}); "
+            "give this log to ndr run again, and they are read anew."
+        )
     return Files(
         sessions.columns,
         [shop.lake.path(unit.path) for unit in units],

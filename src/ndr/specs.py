@@ -132,10 +132,14 @@ def _versions_as_text(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def inert_keys(spec: Spec) -> list[str]:
-    """The keys that are set, accepted for the previous platform's sake, and mean nothing here."""
+def inert_keys(spec: Spec) -> dict[str, str]:
+    """The keys that are set and do nothing here, accepted for the previous platform's sake: what holds instead."""
     fields = type(spec).model_fields
-    return [name for name in fields if fields[name].annotation is Inert and getattr(spec, name) is not None]
+    return {
+        name: fields[name].description or ""
+        for name in fields
+        if fields[name].annotation is Inert and getattr(spec, name) is not None
+    }
 
 
 def canonical(spec: BaseModel, only: tuple[str, ...] | None = None) -> str:

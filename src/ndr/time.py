@@ -5,15 +5,15 @@ Every instant in this program is a naive ``datetime`` that means UTC, because ev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ndr.errors import SpecError, UsageError, shown
+from ndr.errors import UsageError, shown
 
 SLICE = timedelta(minutes=15)
 DAY = timedelta(days=1)
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 EPOCH = datetime(1970, 1, 1)  # naive means UTC here
 
 
@@ -44,6 +44,8 @@ def parse_instant(text: str) -> datetime:
         raise UsageError(
             f"{shown(text)!r} is not a time: write it like 2026-03-01 or 2026-03-01T10:15Z (UTC)."
         ) from None
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise UsageError(f"{shown(text)!r} is outside the years {FIRST_YEAR} to {LAST_YEAR}.")
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
@@ -55,21 +57,6 @@ def stamp(moment: datetime) -> str:
 def iso(moment: datetime) -> str:
     """ISO 8601 with ``Z``, down to the microsecond only when there is one."""
     return moment.isoformat() + "Z"
-
-
-_LENGTH = re.compile(r"(\d+)(m|h|d)")
-
-
-def parse_length(text: str) -> timedelta:
-    """``15m``, ``8h`` or ``7d`` as a length of time.
-
-    Raises:
-        SpecError: anything else.
-    """
-    match = _LENGTH.fullmatch(text)
-    if not match:
-        raise SpecError(f"{shown(text)!r} is not a length of time: write it like 15m, 8h or 7d.")
-    return int(match[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": DAY}[match[2]]
 
 
 @dataclass(frozen=True, order=True)
@@ -88,6 +75,11 @@ class Interval:
     def contains(self, moment: datetime) -> bool:
         """Whether ``start <= moment < end``."""
         return self.start <= moment < self.end
+
+    def within(self, other: Interval | None) -> Interval | None:
+        """What lies in the other interval too; the whole when there is no other, None when nothing does."""
+        start, end = (max(self.start, other.start), min(self.end, other.end)) if other else (self.start, self.end)
+        return Interval(start, end) if start < end else None
 
     def split(self, step: timedelta) -> Iterator[Interval]:
         """The aligned pieces of length ``step`` that touch the interval, each whole."""

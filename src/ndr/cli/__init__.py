@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 
 from ndr import __version__
-from ndr.errors import NdrError, UsageError, near_miss
+from ndr.errors import AdapterError, NdrError, UsageError, near_miss, shown
 
 ROOMS = {
     "run": "running",
@@ -59,9 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NdrError as error:
         print(f"ndr: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"ndr: {shown(str(error), 300)}. What was finished is kept; mend this and run again.", file=sys.stderr)
+        return AdapterError.exit_code
     except KeyboardInterrupt:
         print("ndr: stopped; what was finished is kept, run the same command to go on.", file=sys.stderr)
         return 130

@@ -22,7 +22,7 @@ from ndr.specs import checked
 from ndr.summary import known_window_ends, stored
 from ndr.table import PartKey
 from ndr.tables.fg_a import fg_a
-from ndr.time import iso
+from ndr.time import iso, parse_instant
 
 
 def add_commands(commands: Any) -> None:
@@ -46,6 +46,7 @@ def add_commands(commands: Any) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     asked = {name: getattr(options, name) for name in SimulationSpec.model_fields}
+    asked["start"] = parse_instant(options.start) if options.start else None
     spec = checked(SimulationSpec, {name: value for name, value in asked.items() if value is not None}, "simulate")
     bar = Progress("simulate")
     try:
@@ -64,7 +65,7 @@ def _demo(options: argparse.Namespace) -> int:
     spec = checked(SimulationSpec, {"hosts": 60, "days": 2, "formats": ("palo_alto",)}, "demo")
     made = simulate(out / "logs", spec)
     ours = argparse.Namespace(lake=str(out / "lake"), config=None, memory_limit="4GB", threads=None, verbose=False)
-    with lakes.open_lake(ours, existing=False) as opened, opened.lake.writing(0):
+    with lakes.open_lake(ours, existing=False, writes=True) as opened, opened.lake.writing(0):
         config = opened.shop.config
         importer = Importer(opened.lake, opened.ledger, source_specs(config), config.project_parameters.clock)
         importer.files(list_files([str(out / "logs" / "palo_alto")]))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ndr.engines.duckdb import DuckDB
 from ndr.errors import SpecError, UsageError, shown
@@ -78,8 +79,8 @@ def _check_clock(config: Config, ledger: SqliteLedger, root: str) -> None:
 
 
 @contextmanager
-def open_lake(options: argparse.Namespace, *, existing: bool = True) -> Iterator[OpenLake]:
-    """The lake that the options name, closed again at the end.
+def open_lake(options: argparse.Namespace, *, existing: bool = True, writes: bool = False) -> Iterator[OpenLake]:
+    """The lake that the options name, closed again at the end; only who writes spills into it.
 
     Raises:
         UsageError: the lake must exist and does not.
@@ -92,9 +93,11 @@ def open_lake(options: argparse.Namespace, *, existing: bool = True) -> Iterator
     lake = LocalLake(root)
     ledger = SqliteLedger(lake.root / LEDGER)
     _check_clock(config, ledger, root)
-    engine = DuckDB(str(lake.root / STAGING), memory_limit=options.memory_limit, threads=options.threads)
-    try:
-        yield OpenLake(lake, ledger, Workshop(config, ledger, lake, engine, QueryCache.of_user()))
-    finally:
-        engine.close()
-        ledger.close()
+    with TemporaryDirectory(prefix="ndr-") as elsewhere:
+        scratch = str(lake.root / STAGING) if writes else elsewhere
+        engine = DuckDB(scratch, memory_limit=options.memory_limit, threads=options.threads)
+        try:
+            yield OpenLake(lake, ledger, Workshop(config, ledger, lake, engine, QueryCache.of_user()))
+        finally:
+            engine.close()
+            ledger.close()

@@ -88,7 +88,7 @@ def source_specs(config: Config) -> dict[str, SourceSpec]:
 def _run(options: argparse.Namespace) -> int:
     batch = _batch(options)
     paths = list_files(options.paths)
-    with lakes.open_lake(options, existing=False) as opened, opened.lake.writing(options.wait):
+    with lakes.open_lake(options, existing=False, writes=True) as opened, opened.lake.writing(options.wait):
         importer = Importer(
             opened.lake, opened.ledger, source_specs(opened.shop.config),
             opened.shop.config.project_parameters.clock, options.source, batch,
@@ -140,8 +140,10 @@ def plan_news(opened: OpenLake) -> list[Step]:
 def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
     """What is missing to have the tables wherever there are data, or were until the last import."""
     planner = Planner(opened.shop.config, opened.ledger, opened.lake)
-    withdrawn = [start for start in opened.ledger.unsettled() if within is None or within.contains(start)]
-    return planner.plan_each(tables, islands({*opened.ledger.slice_starts(within), *withdrawn}))
+    near = Interval(within.start - DAY, within.end) if within else None
+    withdrawn = [start for start in opened.ledger.unsettled() if near is None or near.contains(start)]
+    found = islands({*opened.ledger.slice_starts(near), *withdrawn})
+    return planner.plan_each(tables, [one for each in found if (one := each.within(within))])
 
 
 def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:

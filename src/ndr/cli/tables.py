@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
 from ndr.cli.running import plan_everywhere
-from ndr.errors import DataError, UnknownNameError, shown
+from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.lake import checksum
-from ndr.plan import Planner, Step
+from ndr.plan import Step
 from ndr.run import run
 from ndr.summary import host_rows
 from ndr.table import Table
@@ -34,13 +36,31 @@ def add_commands(commands: Any) -> None:
     show.add_argument(
         "--at", metavar="TIME", help="UTC: the part that holds or ends at this moment (default: the last)"
     )
-    show.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many rows (default 20)")
+    show.add_argument("--limit", type=_count, default=20, metavar="N", help="at most so many rows (default 20)")
     for command in (plan, build):
         lakes.add_interval_options(command)
     for command, what in ((plan, _plan), (build, _build), (status, _status), (show, _show)):
         lakes.add_lake_options(command)
         lakes.add_format_option(command)
         command.set_defaults(run=what)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--limit {shown(text)!r}: give a whole number from 1.")
+    return int(text)
+
+
+def _address(text: str | None) -> str | None:
+    """An address as the tables write it."""
+    if text is None:
+        return None
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        raise UsageError(f"--host {shown(text)!r} is no IP address.") from None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def table_named(name: str) -> Table:
@@ -61,11 +81,7 @@ def _whole(opened: OpenLake) -> Interval | None:
 
 
 def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table]) -> list[Step]:
-    whole = _whole(opened)
-    if whole and not (options.start or options.end):
-        return plan_everywhere(opened, tables)
-    planner = Planner(opened.shop.config, opened.ledger, opened.lake)
-    return planner.plan(tables, lakes.interval_of(options, whole))
+    return plan_everywhere(opened, tables, lakes.interval_of(options, _whole(opened)))
 
 
 def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -92,7 +108,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     tables = [table_named(name) for name in options.tables]
-    with lakes.open_lake(options) as opened, opened.lake.writing(options.wait):
+    with lakes.open_lake(options, writes=True) as opened, opened.lake.writing(options.wait):
         steps = _steps(opened, options, tables)
         bar = Progress("build")
         try:
@@ -130,14 +146,16 @@ def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
 
 
 def _show(options: argparse.Namespace) -> int:
-    table = table_named(options.table)
+    table, host = table_named(options.table), _address(options.host)
     with lakes.open_lake(options) as opened:
         whole = _whole(opened)
         if whole is None:
             raise DataError(f"the lake {shown(options.lake)!r} holds no sessions yet.")
         within = _within(table, options.at, opened, whole)
-        rows = host_rows(table, opened.shop, options.host, within, options.limit)
+        rows = host_rows(table, opened.shop, host, within, options.limit)
     write_columns(rows, options.format)
+    if not rows:
+        print(f"ndr: no rows of {table.name} in {within}" + (f" about {host}." if host else "."), file=sys.stderr)
     return 0
 
 

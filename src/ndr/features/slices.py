@@ -36,11 +36,11 @@ def _moment(step: ir.IntegerValue, seconds: int) -> ir.TimestampValue:
 def _stepped(sessions: ir.Table, clock: str) -> ir.Table:
     """The sessions with the number of their part: their slice, and how many slices later their batch ends.
 
-    A session without a batch is of the batch in which it ended, whatever the clock: nobody knew of it before.
+    A session is of the batch in which it ended when nobody named one, or an earlier one: it was not known before.
     """
     step = _step(sessions[clock], _SLICE_SECONDS)
     ended = _step(sessions.event_end, _SLICE_SECONDS)
-    last = ibis.coalesce(_step(sessions.batch_end_ts, _SLICE_SECONDS) - 1, ended)
+    last = ibis.greatest(ibis.coalesce(_step(sessions.batch_end_ts, _SLICE_SECONDS) - 1, ended), ended)
     return sessions.mutate(part=step * _PARTS + last - step + _PARTS // 2)
 
 

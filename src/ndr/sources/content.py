@@ -172,7 +172,7 @@ def _compression(path: Path) -> str | None:
 
 def _opened(path: Path) -> pa.NativeFile:
     try:
-        return pa.OSFile(str(path), "rb")
+        return pa.PythonFile(path.open("rb"), "r")  # OSFile takes no name that is not UTF-8
     except OSError as error:
         raise UnreadableFileError(f"it cannot be opened: {error.strerror or error}.") from error
 

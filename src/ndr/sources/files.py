@@ -175,8 +175,9 @@ def _read(task: _Task) -> FileReport:
     start, whole = _start(task, content)
     if whole:
         return replace(
-            about, outcome="known", content_bytes=whole.size, content_sha256=whole.sha256(), reason="imported before"
-        )
+            about, outcome="known", content_bytes=whole.size, content_sha256=whole.sha256(), reason="imported before",
+            continues=start.continues,
+        )  # fmt: skip
     try:
         return _import(task, source, content, itertools.chain([first], chunks), start)
     except BrokenContentError as error:
@@ -196,7 +197,7 @@ def _start(task: _Task, content: Content) -> tuple[_Start, Content | None]:
     same = {length: prefix for length, prefix in prefixes(whole, before).items() if prefix.sha256 in before[length]}
     first_lost = min((length for length, prefix in same.items() if task.lost(prefix.sha256)), default=whole.size + 1)
     if whole.size in same and whole.size < first_lost:
-        return _Start(), whole
+        return _Start(continues=tuple(prefix.sha256 for prefix in same.values())), whole
     good = {length: prefix for length, prefix in same.items() if length < first_lost}
     ends = {length: prefix.lines for length, prefix in good.items() if prefix.lines is not None}
     byte = max(ends, default=0) if not content.encoding else 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ndr.lake import Lake
 from ndr.ledger import Ledger, Unit
@@ -96,29 +98,24 @@ class Importer:
 
 
 def facts(report: FileReport) -> dict[str, Any]:
-    """A report as plain data."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(report).items()}
+    """A report as plain data; a path that is no text has its odd bytes written out."""
+    path = str(report.path).encode(errors="backslashreplace").decode()
+    return vars(report) | {"path": path}
 
 
 def slices_of(path: str, clock: str, batch_end: datetime | None) -> dict[PartKey, int]:
     """How many records of a sessions file fall into each slice and were known when.
 
-    Without a named batch a record is known at the end of the slice in which its session ended.
+    A record is known at the end of its batch, but not before the slice in which its session ended is over.
     """
-
-    def slice_start(column: str) -> duckdb.Expression:
-        origin = duckdb.ConstantExpression(EPOCH)
-        return duckdb.FunctionExpression(
-            "time_bucket", duckdb.ConstantExpression(SLICE), duckdb.ColumnExpression(column), origin
-        )
-
-    with duckdb.connect(":memory:") as con:
-        count = duckdb.FunctionExpression("count")
-        columns = [slice_start(clock).alias("start"), slice_start("event_end").alias("ended"), count.alias("n")]
-        rows = con.read_parquet(path).aggregate(columns).fetchall()
+    rows = pq.read_table(path, columns=list({clock, "event_end"}))
+    step = SLICE // timedelta(microseconds=1)
+    numbers = [rows[column].cast(pa.int64()).to_numpy() // step for column in (clock, "event_end")]
+    parts, counts = np.unique(np.stack(numbers), axis=1, return_counts=True)
     found: dict[PartKey, int] = {}
-    for start, ended, records in rows:
-        key = PartKey(start, batch_end or ended + SLICE)
+    for (start, ended), records in zip(parts.T.tolist(), counts.tolist(), strict=True):
+        known_at = EPOCH + SLICE * (ended + 1)
+        key = PartKey(EPOCH + SLICE * start, max(known_at, batch_end or known_at))
         found[key] = found.get(key, 0) + records
     return found
 

@@ -9,7 +9,7 @@ from ndr.features.slices import host_slices
 from ndr.metrics import SLICED
 from ndr.table import table
 from ndr.tables.sessions import sessions as session_table
-from ndr.tables.settings import Inert, Settings, Spec
+from ndr.tables.settings import PLACE, Inert, Settings, Spec, inert
 from ndr.tables.shared import BATCHES, NETWORKS
 from ndr.time import SLICE
 
@@ -17,12 +17,12 @@ from ndr.time import SLICE
 class Delta(Spec):
     """Job ``delta_builder``. Sources, clock and port sets are settings; its other keys only describe the old layout."""
 
-    input: Inert = None
-    dq: Inert = None
-    enrichment: Inert = None
-    roles: Inert = None
-    operators: Inert = None
-    output: Inert = None
+    input: Inert = inert(PLACE)
+    dq: Inert = inert("bad records are always quarantined and flaws mended, each counted by kind")
+    enrichment: Inert = inert("port sets come from project_parameters.port_sets")
+    roles: Inert = inert("both roles are always made")
+    operators: Inert = inert("every metric of the catalogue is always made")
+    output: Inert = inert(PLACE)
 
 
 @table(

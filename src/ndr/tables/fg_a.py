@@ -15,7 +15,7 @@ from ndr.table import Context, Given, table
 from ndr.tables.delta import delta as delta_table
 from ndr.tables.pair_counts import pair_counts as pair_counts_table
 from ndr.tables.pair_history import pair_history as pair_history_table
-from ndr.tables.settings import Inert, Settings, Spec, moment
+from ndr.tables.settings import PLACE, SEGMENTS, Inert, Settings, Spec, inert, moment
 from ndr.time import SLICE, days, iso, stamp
 
 WINDOWS = {
@@ -52,12 +52,12 @@ class CurrentBehaviour(Spec):
 
     high_risk_segments: tuple[str, ...] = ()
     lookback30d: Lookback = Lookback()
-    delta_input: Inert = None
-    delta_s3_prefix: Inert = None
-    fg_a_output: Inert = None
-    output_s3_prefix: Inert = None
-    pair_counts_input: Inert = None
-    segment_mapping: Inert = None
+    delta_input: Inert = inert(PLACE)
+    delta_s3_prefix: Inert = inert(PLACE)
+    fg_a_output: Inert = inert(PLACE)
+    output_s3_prefix: Inert = inert(PLACE)
+    pair_counts_input: Inert = inert(PLACE)
+    segment_mapping: Inert = inert(SEGMENTS)
 
 
 def _frames(context: Context) -> list[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from ndr.features.slices import pair_slices
 from ndr.table import table
 from ndr.tables.sessions import sessions as session_table
-from ndr.tables.settings import Inert, Settings, Spec
+from ndr.tables.settings import PLACE, SEGMENTS, Inert, Settings, Spec, inert
 from ndr.tables.shared import BATCHES, NETWORKS, PLACES
 from ndr.time import SLICE
 
@@ -15,10 +15,12 @@ from ndr.time import SLICE
 class PairCounts(Spec):
     """Job ``pair_counts_builder``. Every session has both addresses; pairs without a port (ICMP) are kept."""
 
-    traffic_input: Inert = None
-    pair_counts_output: Inert = None
-    filters: Inert = None
-    segment_mapping: Inert = None
+    traffic_input: Inert = inert(PLACE)
+    pair_counts_output: Inert = inert(PLACE)
+    filters: Inert = inert(
+        "nothing is filtered: every session has both addresses, and pairs without a port (ICMP) are kept"
+    )
+    segment_mapping: Inert = inert(SEGMENTS)
 
 
 @table(

@@ -39,7 +39,17 @@ def _segments(segments: dict[str, str]) -> dict[str, str]:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Hour = Annotated[int, Field(ge=0, le=24)]
 Inert = Any
-"""A key of the previous platform that is accepted and has no meaning here."""
+"""A key of the previous platform that is accepted and does nothing here; its description says what holds instead."""
+
+
+def inert(instead: str) -> Any:
+    """The field of such a key."""
+    return Field(default=None, description=instead)
+
+
+PLACE = "where tables lie follows from the lake, and what they read from their declarations"
+"""What became of every key that names a prefix or a layout."""
+SEGMENTS = "segments come from project_parameters.segments, else the /24 or /64 of an address"
 
 
 class Calendar(Spec):
