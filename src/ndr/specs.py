@@ -105,14 +105,16 @@ def load_config(path: str | Path | None) -> Config:
     try:
         raw = file.read_bytes()[: _SIZE_LIMIT + 1]
         if len(raw) > _SIZE_LIMIT:
-            raise SpecError(f"{shown(str(file))} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small.")
+            raise SpecError(
+                f"{shown(str(file), 300)} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small."
+            )
         values = _PlainLoader(raw.decode("utf-8")).get_single_data()
     except RecursionError:
-        raise SpecError(f"{shown(str(file))} is nested too deeply; a configuration is flat.") from None
+        raise SpecError(f"{shown(str(file), 300)} is nested too deeply; a configuration is flat.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{shown(str(file))} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
+        raise SpecError(f"{shown(str(file), 300)} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
     if not isinstance(values or {}, dict):
-        raise SpecError(f"{shown(str(file))} must hold keys and values, not {type(values).__name__}.")
+        raise SpecError(f"{shown(str(file), 300)} must hold keys and values, not {type(values).__name__}.")
     config = checked(Config, _versions_as_text(values or {}), "")
     for job in config.jobs:
         if job not in JOBS:

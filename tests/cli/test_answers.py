@@ -81,7 +81,7 @@ def test_show_a_host_at_a_moment(there: Path) -> None:
     assert {row["window_end_ts"] for row in shown()} == {"2026-03-04T11:00:00Z"}
     assert len(shown("--limit", "3")) == 3
     assert shown("--host", "10.99.99.99") == []
-    assert shown("--host", "x' OR '1'='1") == []
+    assert ndr("show", "fg_a", "--lake", there, "--host", "x' OR '1'='1").code == 2
     assert shown("--at", "2031-01-01") == []
 
 

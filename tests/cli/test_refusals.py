@@ -79,7 +79,9 @@ def test_a_network_without_internal_hosts_is_shown_its_networks(tmp_path: Path, 
     rows = [record(START, source_ip="198.51.100.7"), record(START, source_ip="198.51.100.8")]
     rows.append(record(START, source_ip="2001:db8::1", destination_ip="::1"))
     answer = ndr("run", write(tmp_path / "log.json", rows), "--lake", lake)
-    refused(answer, 3, "198.51.0.0/16 (2 records)", "2001:db8::/32 (1 records)", "project_parameters.internal_networks")
+    assert answer.code == 3
+    for word in ("198.51.0.0/16 (2 records)", "2001:db8::/32 (1 records)", "project_parameters.internal_networks"):
+        assert word in answer.err
     config = write_config(tmp_path / "ndr.json", project_parameters={"internal_networks": ["198.51.0.0/16"]})
     again = run(lake, tmp_path / "log.json", "--config", config)
     assert again["hosts"] == 2

@@ -86,7 +86,7 @@ def test_public_addresses_of_a_university_are_hosts_when_it_says_so(tmp_path: Pa
 def test_masked_times_are_refused_by_name_not_guessed(tmp_path: Path, lake: Path) -> None:
     logs = folder("zeek_btest")
     answer = ndr("run", logs, "--lake", tmp_path / "default")
-    assert answer.code == 3
+    assert answer.code == 4
     assert "core.ppp_conn.log" not in answer.err
     assert "opt.basic_conn.log" in answer.err
     config = write_config(tmp_path / "ndr.json", project_parameters={"internal_networks": ["193.167.0.0/16", "::/8"]})

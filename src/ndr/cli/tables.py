@@ -28,10 +28,10 @@ def add_commands(commands: Any) -> None:
     build = commands.add_parser("build", help="make what is missing to have tables over an interval")
     status = commands.add_parser("status", help="what a lake holds, and whether it is up to date")
     show = commands.add_parser("show", help="print rows of a table")
-    plan.add_argument("table", metavar="TABLE")
-    build.add_argument("tables", nargs="+", metavar="TABLE")
+    plan.add_argument("table", metavar="TABLE", help="one of the names in ndr catalog")
+    build.add_argument("tables", nargs="+", metavar="TABLE", help="names in ndr catalog")
     status.add_argument("--verify", action="store_true", help="also compare every file with its checksum")
-    show.add_argument("table", metavar="TABLE")
+    show.add_argument("table", metavar="TABLE", help="one of the names in ndr catalog")
     show.add_argument("--host", metavar="IP", help="only rows about this address")
     show.add_argument(
         "--at", metavar="TIME", help="UTC: the part that holds or ends at this moment (default: the last)"
@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--limit {shown(text)!r}: give a whole number from 1.")
+        raise argparse.ArgumentTypeError(f"{shown(text)!r} is no whole number from 1")
     return int(text)
 
 
