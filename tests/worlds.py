@@ -60,7 +60,6 @@ class World:
     def __init__(self, root: Path, config: Config | None = None) -> None:
         self.root = root
         self.lake = LocalLake(root)
-        (root / "_staging").mkdir(exist_ok=True)
         self.ledger = SqliteLedger(root / "ledger.sqlite")
         self.shop = Workshop(config or Config(), self.ledger, self.lake, DuckDB(str(root / "_staging"), threads=2))
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -84,6 +84,8 @@ class LocalLake:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the lake {shown(text)!r} cannot be made: {error.strerror}.") from error
+        with suppress(OSError):  # a lake that may only be read needs no place to write
+            (self.root / STAGING).mkdir(exist_ok=True)
 
     @contextmanager
     def writing(self, wait_seconds: float) -> Iterator[None]:
