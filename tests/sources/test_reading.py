@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ndr.ahead import ahead
 from ndr.errors import UnknownNameError, UsageError
 from ndr.sources.files import list_files, read_file
-from ndr.sources.reading import ahead, blocks
+from ndr.sources.reading import blocks
 
 
 def record(number=0, **fields):

@@ -82,7 +82,8 @@ class DuckDB:
         """Write each output's rows, sorted by ``order``; see :class:`ndr.run.Engine`."""
         split = list(outputs[0].where)
         with self._offered(inputs):
-            rows = self._con.sql(query).sort(*(duckdb.ColumnExpression(c) for c in (*split, *order)))
+            sorting = dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split))
+            rows = self._con.sql(query).sort(*(duckdb.ColumnExpression(c) for c in sorting))
             return write_parts(rows.to_arrow_reader(_BATCH_ROWS), arrow_schema(columns), outputs)
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:

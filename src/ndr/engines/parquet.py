@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ndr.ahead import ahead
 from ndr.errors import AdapterError, shown
 from ndr.run import Output
 from ndr.table import Columns
@@ -43,7 +44,7 @@ def write_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, outputs: S
     paths = {tuple(output.where[name] for name in names): output.path for output in outputs}
     counts = dict.fromkeys(paths, 0)
     try:
-        for key, pieces in groupby(_runs(batches, names), key=lambda run: run[0]):
+        for key, pieces in groupby(_runs(ahead(iter(batches)), names), key=lambda run: run[0]):
             if key in paths:
                 counts[key] = _write((piece for _, piece in pieces), schema, paths[key])
     except (OSError, pa.ArrowException) as error:

@@ -50,13 +50,17 @@ def weight(sessions: ir.Table) -> ir.IntegerValue:
 
 
 def described(sessions: ir.Table, port_sets: Mapping[str, Collection[int]], clock: str) -> ir.Table:
-    """One row per record, with what the metrics ask of it: weight, flags, duration and slice."""
+    """One row per record, with what the metrics ask of it.
+
+    ``weight`` counts the record, ``sessions`` only if it is one and not a threat; then flags, duration and slice.
+    """
     s = _stepped(sessions, clock)
-    is_blocked = _starts_with_any(s.event_action, BLOCKED)
+    is_blocked, is_traffic = _starts_with_any(s.event_action, BLOCKED), s.event_name != "THREAT"
     return s.mutate(
         minute=_step(s.event_start, 60),
         weight=weight(s),
-        is_traffic=s.event_name != "THREAT",
+        sessions=ibis.ifelse(is_traffic, weight(s), 0),
+        is_traffic=is_traffic,
         is_allowed=_starts_with_any(s.event_action, ALLOWED),
         is_blocked=is_blocked,
         is_failed=is_blocked | ~s.established.fill_null(True),  # noqa: FBT003
@@ -77,7 +81,7 @@ def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
     summed = seen.group_by(keys).agg(
         **{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m.measured == "sessions"}
     )
-    minutes = seen.group_by([*keys, "minute"]).agg(sessions=ibis.ifelse(seen.is_traffic, seen.weight, 0).sum())
+    minutes = seen.group_by([*keys, "minute"]).agg(sessions=seen.sessions.sum())
     peaks = minutes.group_by(keys).agg(
         **{m.stored: m.measure(minutes).cast("int64") for m in SLICED if m.measured == "minutes"}
     )

@@ -18,7 +18,7 @@ def counted(name: str, doc: str, formula: str, where: Callable[[Rows], ir.Value]
     """A metric that counts sessions (TRAFFIC records, with repeats) where a condition holds."""
 
     def measure(s: Rows) -> ir.Value:
-        return ibis.ifelse((s.is_traffic & where(s)).fill_null(False), s.weight, 0)  # noqa: FBT003
+        return ibis.ifelse(where(s), s.sessions, 0)  # a condition that is null does not hold
 
     return Metric(name, "sessions", doc, formula, "sessions", measure, merge="sum", themes=themes)
 

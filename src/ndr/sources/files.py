@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ndr.ahead import ahead
 from ndr.errors import UsageError, near_miss, shown
 from ndr.sources.content import BrokenContentError, Content, UnreadableFileError, prefixes
 from ndr.sources.convert import check_spec, convert
 from ndr.sources.formats import recognised, source_named
 from ndr.sources.outputs import Outputs, Part, Tally
-from ndr.sources.reading import Block, Fault, ahead, blocks
+from ndr.sources.reading import Block, Fault, blocks
 from ndr.sources.source import Reader, Source, SourceSpec
 from ndr.tables.sessions import SESSION_FIELDS
 
