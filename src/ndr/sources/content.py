@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ndr.errors import AdapterError, DataError
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 16 << 20
 HEAD_BYTES = 256  # what tells one content from another at first sight
 BOMB_FLOOR_BYTES = 16 << 20  # a small file may expand as much as it likes
 

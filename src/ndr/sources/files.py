@@ -211,7 +211,7 @@ def _import(task: _Task, source: Source, content: Content, chunks: Iterator[byte
     spec = task.specs.get(source.name, SourceSpec())
     content.expansion_limit = spec.expansion_limit
     tally = Tally()
-    drafted = ahead(_drafts(source.reader(spec), ahead(blocks(chunks, spec.line_bytes_limit)), start.line))
+    drafted = ahead(_drafts(source.reader(spec), ahead(blocks(ahead(chunks), spec.line_bytes_limit)), start.line))
     with Outputs(task.path, task.sessions_to, task.quarantine_to) as outputs:
         for part in ahead(_parts(drafted, spec)):
             tally.add(part)
