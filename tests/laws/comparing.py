@@ -95,7 +95,8 @@ def expect_pair_counts(
     The oracle counts all pairs, under the names that their batches were given; the table those of hosts.
     """
     names = oracle.named(rows)
-    renamed = [{**r, "mini_batch_id": names.get(oracle.batch_of(r)[1])} for r in rows]
+    arrived = [(r, oracle.batch_of(r)[1]) for r in rows]
+    renamed = [{**r, "mini_batch_id": names.get(end), "batch_end_ts": end} for r, end in arrived]
     wanted = {
         key: {
             "source_bytes": row.pop("source_bytes_sum"), "destination_bytes": row.pop("destination_bytes_sum"), **row,
