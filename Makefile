@@ -50,8 +50,8 @@ format: setup ## let ruff mend what it can
 demo: setup ## simulate a small network, run it, show who stands out
 	@$(BIN)/ndr demo
 
-bench: setup ## measure speed and memory into benchmarks/RESULTS.md
-	@$(BIN)/python -m benchmarks
+bench: setup ## print speed and memory; ARGS='--large --record' writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: setup ## write docs/catalog.md from the declarations
 	@$(BIN)/ndr catalog --format markdown > docs/catalog.md.part

@@ -139,11 +139,13 @@ def plan_news(opened: OpenLake) -> list[Step]:
 
 def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
     """What is missing to have the tables wherever there are data, or were until the last import."""
-    planner = Planner(opened.shop.config, opened.ledger, opened.lake)
+    ledger = opened.ledger
     near = Interval(within.start - DAY, within.end) if within else None
-    withdrawn = [start for start in opened.ledger.unsettled() if near is None or near.contains(start)]
-    found = islands({*opened.ledger.slice_starts(near), *withdrawn})
-    return planner.plan_each(tables, [one for each in found if (one := each.within(within))])
+    starts, last = set(ledger.slice_starts(near)), ledger.last_arrival()
+    withdrawn = {start for start in ledger.unsettled() if near is None or near.contains(start)} - starts
+    known = [each.until(last) for each in islands(starts)] if last else []
+    chosen = [one for each in (*known, *islands(withdrawn)) if each and (one := each.within(within))]
+    return Planner(opened.shop.config, ledger, opened.lake).plan_each(tables, chosen)
 
 
 def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:
