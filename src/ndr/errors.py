@@ -59,10 +59,6 @@ class DataError(NdrError, ValueError):
     """The data break a rule that the whole input must keep."""
 
 
-class ModelError(NdrError):
-    """A model artefact cannot be trusted or does not fit."""
-
-
 class AdapterError(NdrError, OSError):
     """A file, engine or service failed; the foreign error is its cause."""
 

@@ -72,6 +72,16 @@ class Metric:
         """Whether a host without a session in the role has 0 here; the others have null."""
         return self.kind in {"count", "flag"} or self.merge != "afresh"
 
+    def merged(self, partial: ir.Column) -> ir.Value:
+        """Partial values of slices put together.
+
+        Raises:
+            DeclarationError: the metric is measured afresh, so partial values of it mean nothing.
+        """
+        if self.merge == "afresh":
+            raise DeclarationError(f"metric {self.name}: it is measured afresh and never merged.")
+        return (partial.sum() if self.merge == "sum" else partial.max()).cast("int64")
+
     def column(self, role: str) -> str:
         """The metric's column for ``outbound`` (plain) or ``inbound`` (prefix ``in_``)."""
         return INBOUND + self.name if role == "inbound" else self.name

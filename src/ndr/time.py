@@ -81,10 +81,6 @@ class Interval:
         start, end = (max(self.start, other.start), min(self.end, other.end)) if other else (self.start, self.end)
         return Interval(start, end) if start < end else None
 
-    def until(self, end: datetime) -> Interval | None:
-        """What lies before a moment, None when nothing does."""
-        return Interval(self.start, min(self.end, end)) if self.start < end else None
-
     def split(self, step: timedelta) -> Iterator[Interval]:
         """The aligned pieces of length ``step`` that touch the interval, each whole."""
         at = floor(self.start, step)

@@ -30,7 +30,7 @@ from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
 from ndr.tables.fg_a import fg_a
-from ndr.time import DAY, SLICE, Interval, iso, parse_instant, stamp
+from ndr.time import DAY, EPOCH, SLICE, Interval, iso, parse_instant, stamp
 
 _PARTLY_DONE = 4
 _AFTERMATH = timedelta(days=31)
@@ -65,7 +65,7 @@ def _batch(options: argparse.Namespace) -> Batch | None:
             f"batch {name}: names like this are those of batches that nobody named; {interval} would be "
             f"{stamp(interval.end - SLICE)}. Choose another name."
         )
-    if (interval.end - datetime(1970, 1, 1)) % SLICE or (interval.start - datetime(1970, 1, 1)) % SLICE:
+    if (interval.end - EPOCH) % SLICE or (interval.start - EPOCH) % SLICE:
         raise UsageError(f"batch {name}: {interval} must begin and end on a quarter hour.")
     return Batch(name, interval)
 
@@ -143,7 +143,7 @@ def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval 
     near = Interval(within.start - DAY, within.end) if within else None
     starts, last = set(ledger.slice_starts(near)), ledger.last_arrival()
     withdrawn = {start for start in ledger.unsettled() if near is None or near.contains(start)} - starts
-    known = [each.until(last) for each in islands(starts)] if last else []
+    known = [each.within(Interval(EPOCH, last)) for each in islands(starts)] if last else []
     chosen = [one for each in (*known, *islands(withdrawn)) if each and (one := each.within(within))]
     return Planner(opened.shop.config, ledger, opened.lake).plan_each(tables, chosen)
 

@@ -8,7 +8,6 @@ import ibis
 import ibis.expr.types as ir
 
 from ndr.features.addresses import addresses
-from ndr.metric import Metric
 from ndr.metrics import ROLES, SLICED
 from ndr.time import EPOCH, SLICE
 
@@ -17,7 +16,6 @@ ALLOWED = ("allow", "accept", "pass", "permit")
 _SLICE_SECONDS = int(SLICE.total_seconds())
 _PARTS = 1 << 24
 """A part's number is its slice's times this, plus the lateness of its batch: one integer to group by."""
-_MERGED = {"sum": lambda v: v.sum(), "max": lambda v: v.max()}
 
 
 def _starts_with_any(text: ir.StringValue, prefixes: Collection[str]) -> ir.BooleanValue:
@@ -69,17 +67,13 @@ def described(sessions: ir.Table, port_sets: Mapping[str, Collection[int]], cloc
     )
 
 
-def _merged(metric: Metric, value: ir.Value) -> ir.Value:
-    return _MERGED[metric.merge](value).cast("int64")
-
-
 def _of_role(rows: ir.Table, hosts: ir.Table, role: str) -> ir.Table:
     """One row per host and part. Minutes are counted apart: there can be as many of them as sessions."""
     end = "source_ip" if role == "outbound" else "destination_ip"
     seen = rows.semi_join(hosts, rows[end] == hosts.ip)
     keys = [end, "part"]
     summed = seen.group_by(keys).agg(
-        **{m.stored: _merged(m, m.measure(seen)) for m in SLICED if m.measured == "sessions"}
+        **{m.stored: m.merged(m.measure(seen)) for m in SLICED if m.measured == "sessions"}
     )
     minutes = seen.group_by([*keys, "minute"]).agg(sessions=seen.sessions.sum())
     peaks = minutes.group_by(keys).agg(

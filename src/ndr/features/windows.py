@@ -16,11 +16,10 @@ from ndr.metrics import METRICS, ROLES, SLICED
 
 ROW = ["frame", "host_ip"]
 HOST = [*ROW, "role"]
-_MERGED = {"sum": lambda c: c.sum(), "max": lambda c: c.max()}
 
 
 def _merged(rows: ir.Table, keys: list[str]) -> ir.Table:
-    partial = {m.stored: _MERGED[m.merge](rows[m.stored]).cast("int64") for m in SLICED}
+    partial = {m.stored: m.merged(rows[m.stored]) for m in SLICED}
     return rows.group_by(keys).agg(segment_id=rows.segment_id.arbitrary(), **partial)
 
 
