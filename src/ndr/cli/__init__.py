@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ ROOMS = {
     "build": "tables",
     "status": "tables",
     "show": "tables",
+    "machines": "machines",
     "catalog": "about",
     "spec": "spec",
     "simulate": "demo",
@@ -32,7 +34,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser that names the nearest command or option."""
 
     def error(self, message: str) -> None:  # type: ignore[override]  # argparse exits here; ours raises
-        raise UsageError(f"{message}. See {self.prog} --help.")
+        hidden = re.sub(r"://\S*@", "://***@", message)  # a password in the URI of a database
+        raise UsageError(f"{hidden}. See {self.prog} --help.")
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
