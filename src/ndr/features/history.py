@@ -10,6 +10,11 @@ PLACES = ["src_is_host", "dst_is_host", "src_segment_id", "dst_segment_id"]
 _ONE_DAY = ibis.interval(days=1)
 
 
+@ibis.udf.agg.builtin  # type: ignore[untyped-decorator]
+def bit_or(mask: int) -> int:  # type: ignore[empty-body]
+    """The bits that any row has set: both engines know it by this name, Ibis only for one of them."""
+
+
 def _next_midnight(moment: ir.TimestampValue) -> ir.TimestampValue:
     """The first midnight not before the moment."""
     midnight = moment.truncate("D")
@@ -17,12 +22,18 @@ def _next_midnight(moment: ir.TimestampValue) -> ir.TimestampValue:
 
 
 def pairs_by_day(pair_counts: ir.Table) -> ir.Table:
-    """One row per pair, day and day of arrival: the sessions of the day."""
+    """One row per pair, day and day of arrival: the sessions of the day, and the hours that have any.
+
+    Bit h of ``active_hours`` stands for the hour of the day that begins at h o'clock, UTC.
+    """
     dated = pair_counts.mutate(
-        day_start_ts=pair_counts.slice_start_ts.truncate("D"), known_ts=_next_midnight(pair_counts.batch_end_ts)
+        day_start_ts=pair_counts.slice_start_ts.truncate("D"),
+        known_ts=_next_midnight(pair_counts.batch_end_ts),
+        hour_bit=ibis.literal(1, "int64") << pair_counts.slice_start_ts.hour().cast("int64"),
     )
     return dated.group_by([*PAIR, "day_start_ts", "known_ts"]).agg(
         sessions_cnt=dated.sessions_cnt.sum().cast("int64"),
+        active_hours=bit_or(dated.hour_bit).cast("int64"),
         last_event_start=dated.last_event_start.max(),
         **{name: dated[name].arbitrary() for name in PLACES},
     )

@@ -25,6 +25,7 @@ class PairDays(Spec):
         "day_start_ts": "timestamp(6)",
         "known_ts": "timestamp(6)",
         "sessions_cnt": "int64",
+        "active_hours": "int64",
         "last_event_start": "timestamp(6)",
         **PLACES,
     },
@@ -38,6 +39,7 @@ class PairDays(Spec):
 def pair_days(pair_counts: ir.Table, *, spec: PairDays, settings: Settings, version: str) -> ir.Table:
     """One row per pair, UTC day and the midnight by which its batch had arrived: the sessions of the day.
 
+    ``active_hours`` is a bit mask: bit h is set when a slice of the hour that begins at h o'clock UTC has sessions.
     ``known_ts`` is the end of the day, or a later midnight for sessions that came late.
     """
     del spec, settings, version
