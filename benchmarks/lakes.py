@@ -13,13 +13,14 @@ import ibis.expr.types as ir
 
 from ndr.cli.lakes import LEDGER, OpenLake
 from ndr.cli.running import source_specs
+from ndr.engine import Engine, Files, Output, Rows
 from ndr.engines.duckdb import DuckDB
 from ndr.fingerprint import run_fingerprint
 from ndr.lake import STAGING, LocalLake
 from ndr.local_ledger import SqliteLedger
 from ndr.plan import Planner, Step
 from ndr.queries import QueryCache
-from ndr.run import Engine, Files, Output, Rows, Workshop, run
+from ndr.run import Workshop, run
 from ndr.sources.imports import Importer, publish_unit
 from ndr.specs import Config
 from ndr.table import Columns

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ndr.engines.duckdb import DuckDB
-from ndr.lake import LocalLake
+from ndr.lake import LocalLake, partition_values
 from ndr.local_ledger import SqliteLedger
 from ndr.plan import Planner
 from ndr.run import Workshop, run
@@ -111,7 +111,9 @@ class World:
         for part in self.ledger.parts(name, version):
             if part.path:
                 rows = pq.ParquetFile(self.lake.path(part.path)).read().to_pylist()
-                found += [{"feature_spec_version": version, **row} for row in rows]
+                values = partition_values(version, part.key)
+                in_path = {c: values[c] for c in TABLES[name].partitions if c in TABLES[name].columns}
+                found += [{"feature_spec_version": version, **in_path, **row} for row in rows]
         return found
 
 

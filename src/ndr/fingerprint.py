@@ -80,7 +80,7 @@ def run_fingerprint(config: Config) -> str:
 
 
 def _fingerprint(table: Table, config: Config, known: dict[str, str]) -> str:
-    own = _code(f"tables/{table.name}.py")
+    own = _code(f"tables/{table.module}.py")
     spec = canonical(config.spec(table))
     settings = canonical(config.project_parameters, table.settings)
     parents = [known[parent.name] for parent in table.parents]

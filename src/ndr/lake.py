@@ -18,6 +18,7 @@ from typing import Protocol, TextIO
 
 from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
 from ndr.table import PartKey, Table
+from ndr.time import stamp
 
 STAGING = "_staging"
 
@@ -41,17 +42,25 @@ class Lake(Protocol):
         """Remove a file; one that is gone is fine."""
 
 
-def part_path(table: Table, version: str, key: PartKey, batch: str) -> str:
-    """Where a part lies: hive partitions by the start of its interval, then a file named after its batch."""
-    values = {
+def partition_values(version: str, key: PartKey) -> dict[str, str]:
+    """What the hive partitions of a part are called, by the start of its interval."""
+    return {
         "feature_spec_version": version,
+        "baseline_horizon": key.horizon,
+        "publication": stamp(key.start),
+        "snapshot_month": f"{key.start:%Y-%m}",
         "dt": f"{key.start:%Y-%m-%d}",
         "hh": f"{key.start:%H}",
         "mm": f"{key.start:%M}",
     }
-    folders = "/".join(f"{name}={values[name]}" for name in table.partitions)
-    suffix = "" if "feature_spec_version" in table.partitions else f".v{version}"
-    return f"{table.name}/{folders}/{batch}{suffix}.parquet"
+
+
+def part_path(table: Table, version: str, key: PartKey, name: str) -> str:
+    """Where a part lies: hive partitions, then a file of a name that tells it from the others of its partition."""
+    values = partition_values(version, key)
+    folders = "/".join(f"{column}={values[column]}" for column in table.partitions)
+    suffix = f".v{version}" if version and "feature_spec_version" not in table.partitions else ""
+    return f"{table.folder or table.name}/{folders}/{name}{suffix}.parquet"
 
 
 def checksum(path: str | Path) -> str:

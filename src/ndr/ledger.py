@@ -100,6 +100,12 @@ class Ledger(Protocol):
     def name_batch(self, name: str, batch: Interval) -> None:
         """Remember a named batch, or raise DataError where it contradicts one that is known."""
 
+    def asked_publications(self, version: str) -> dict[datetime, bool]:
+        """The reference times for which baselines were asked for, and whether provisional ones will do."""
+
+    def ask_publication(self, version: str, reference: datetime, *, provisional: bool) -> None:
+        """Remember that baselines of a reference time are wanted."""
+
     def settled_under(self, fingerprint: str) -> bool:
         """Whether the last finished run had this fingerprint."""
 

@@ -19,8 +19,11 @@ from ndr.time import Interval
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (
-  table_name TEXT, version TEXT, start TEXT, known_at TEXT, id TEXT NOT NULL, row_count INTEGER NOT NULL,
-  path TEXT NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (table_name, version, start, known_at)) WITHOUT ROWID;
+  table_name TEXT, version TEXT, start TEXT, known_at TEXT, horizon TEXT, id TEXT NOT NULL,
+  row_count INTEGER NOT NULL, path TEXT NOT NULL, checksum TEXT NOT NULL,
+  PRIMARY KEY (table_name, version, start, known_at, horizon)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked_publications (
+  version TEXT, reference TEXT, provisional INTEGER, PRIMARY KEY (version, reference)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS units (
   id TEXT PRIMARY KEY, origin TEXT, source TEXT, content_bytes INTEGER, content_sha256 TEXT, head_sha256 TEXT,
   batch_end TEXT, path TEXT, checksum TEXT, report TEXT);
@@ -38,6 +41,9 @@ CREATE TABLE IF NOT EXISTS settled (fingerprint TEXT);
 CREATE TABLE IF NOT EXISTS unwanted_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS builds (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
 """
+
+
+_AT_PLACE = "table_name = ? AND version = ? AND start = ? AND known_at = ? AND horizon = ?"
 
 
 def _text(moment: datetime) -> str:
@@ -82,11 +88,11 @@ class SqliteLedger:
         """The table's parts whose intervals start within the interval, in order."""
         lower, upper = _bounds(within)
         rows = self._db.execute(
-            "SELECT start, known_at, id, row_count, path, checksum FROM parts"
-            " WHERE table_name = ? AND version = ? AND start >= ? AND start < ? ORDER BY start, known_at",
+            "SELECT start, known_at, horizon, id, row_count, path, checksum FROM parts"
+            " WHERE table_name = ? AND version = ? AND start >= ? AND start < ? ORDER BY start, known_at, horizon",
             (table, version, lower, upper),
         )
-        return [Part(table, version, _key(start, known), *rest) for start, known, *rest in rows]
+        return [Part(table, version, _key(start, known, horizon), *rest) for start, known, horizon, *rest in rows]
 
     def announce(self, parts: Sequence[Part], paths: Iterable[str]) -> None:
         """Before files are put in place: the parts are not what they were, and the files belong to nobody yet.
@@ -95,7 +101,7 @@ class SqliteLedger:
         """
         with self._transaction() as db:
             db.executemany(
-                "UPDATE parts SET id = '' WHERE table_name = ? AND version = ? AND start = ? AND known_at = ?",
+                f"UPDATE parts SET id = '' WHERE {_AT_PLACE}",  # noqa: S608 - a constant
                 [_place(part) for part in parts],
             )
             db.executemany("INSERT OR IGNORE INTO unwanted_files VALUES (?)", [(path,) for path in paths])
@@ -104,17 +110,17 @@ class SqliteLedger:
         """Replace parts in one transaction, and note how they came about and which files nobody wants any more."""
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR IGNORE INTO unwanted_files SELECT path FROM parts"
-                " WHERE table_name = ? AND version = ? AND start = ? AND known_at = ? AND path NOT IN ('', ?)",
+                "INSERT OR IGNORE INTO unwanted_files SELECT path FROM parts WHERE table_name = ? AND version = ?"
+                " AND start = ? AND known_at = ? AND horizon = ? AND path NOT IN ('', ?)",
                 [(*_place(p), p.path) for p in made] + [(*_place(p), "") for p in gone],
             )
             db.executemany("DELETE FROM unwanted_files WHERE path = ?", [(p.path,) for p in made])
             db.executemany(
-                "DELETE FROM parts WHERE table_name = ? AND version = ? AND start = ? AND known_at = ?",
+                f"DELETE FROM parts WHERE {_AT_PLACE}",  # noqa: S608 - a constant
                 [_place(p) for p in gone],
             )
             db.executemany(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(*_place(p), p.id, p.rows, p.path, p.checksum) for p in made],
             )
             db.execute("INSERT INTO builds (record) VALUES (?)", (json.dumps(dict(record), sort_keys=True),))
@@ -221,6 +227,18 @@ class SqliteLedger:
         )
         return [datetime.fromisoformat(start) for (start,) in rows]
 
+    def asked_publications(self, version: str) -> dict[datetime, bool]:
+        """The reference times for which baselines were asked for, and whether provisional ones will do."""
+        query = "SELECT reference, provisional FROM asked_publications WHERE version = ? ORDER BY reference"
+        return {datetime.fromisoformat(moment): bool(warm) for moment, warm in self._db.execute(query, (version,))}
+
+    def ask_publication(self, version: str, reference: datetime, *, provisional: bool) -> None:
+        """Remember that baselines of a reference time are wanted."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO asked_publications VALUES (?, ?, ?)", (version, _text(reference), provisional)
+            )
+
     def settled_under(self, fingerprint: str) -> bool:
         """Whether the last finished run had this fingerprint."""
         return bool(self._db.execute("SELECT fingerprint FROM settled").fetchone() == (fingerprint,))
@@ -258,16 +276,16 @@ class SqliteLedger:
             db.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", wanted)
 
 
-def _place(part: Part) -> tuple[str, str, str, str]:
-    return part.table, part.version, _text(part.key.start), _text(part.key.known_at)
+def _place(part: Part) -> tuple[str, str, str, str, str]:
+    return part.table, part.version, _text(part.key.start), _text(part.key.known_at), part.key.horizon
 
 
 def _bounds(within: Interval | None) -> tuple[str, str]:
     return (_text(within.start), _text(within.end)) if within else ("", "~")
 
 
-def _key(start: str, known_at: str) -> PartKey:
-    return PartKey(datetime.fromisoformat(start), datetime.fromisoformat(known_at))
+def _key(start: str, known_at: str, horizon: str = "") -> PartKey:
+    return PartKey(datetime.fromisoformat(start), datetime.fromisoformat(known_at), horizon)
 
 
 def _unit(row: tuple[Any, ...], slices: Mapping[PartKey, int]) -> Unit:

@@ -87,6 +87,11 @@ class Metric:
         return INBOUND + self.name if role == "inbound" else self.name
 
 
+def statistic(column: str, name: str) -> str:
+    """The name of a statistic or transform of a metric's column, such as ``sessions_cnt_median``."""
+    return f"{column}_{name}"
+
+
 def by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
     """Metrics under their names.
 

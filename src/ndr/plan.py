@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ndr.fingerprint import fingerprints
 from ndr.lake import Lake
 from ndr.ledger import Ledger, Part
+from ndr.publications import in_force, publications
 from ndr.specs import Config
-from ndr.table import PartKey, Reach, Table
+from ndr.table import PartKey, Publication, Reach, Table
 from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
 from ndr.time import EPOCH, Interval, ceil, floor
@@ -53,10 +54,12 @@ class _State:
 
 
 class Planner:
-    """Plans over one lake under one configuration."""
+    """Plans over one lake under one configuration; what the ledger has of ``trusted`` tables is not looked into."""
 
-    def __init__(self, config: Config, ledger: Ledger, lake: Lake) -> None:
+    def __init__(self, config: Config, ledger: Ledger, lake: Lake, trusted: Collection[Table] = ()) -> None:
         self._config, self._ledger, self._lake = config, ledger, lake
+        self._trusted = {table.name for table in trusted}
+        self._publications = publications(config, ledger)
         self._prints = fingerprints(config)
         self._batches = ledger.batches()
         self._states: dict[str, _State] = {}
@@ -96,18 +99,36 @@ class Planner:
         if whole == have:
             return
         spans[table.name] = whole
+        if table.name in self._trusted:
+            return
         for read in table.reads.values():
             if isinstance(read, Reach):
-                first = read.over(Interval(whole.start, whole.start + table.every))
-                last = read.over(Interval(whole.end - table.every, whole.end))
-                self._widen(read.table, Interval(first.start, last.end), spans)
+                for reached in self._reached(table, read, whole):
+                    self._widen(read.table, reached, spans)
+
+    def _reached(self, table: Table, read: Reach, span: Interval) -> list[Interval]:
+        """What must be looked at of a parent for the table to be made over a span."""
+        if table.published:
+            bounds = [h for p in self._publications if span.contains(p.reference) for h in p.horizons.values()]
+            return [span] if read.table.published else [read.over(interval) for interval in bounds]
+        first, last = Interval(span.start, span.start + table.every), Interval(span.end - table.every, span.end)
+        if not read.table.published:
+            return [Interval(read.over(first).start, read.over(last).end)]
+        used = [p.reference for p in self._publications if span.contains(p.reference)]
+        ends = (in_force(self._publications, moment) for moment in (first.end, last.end))
+        used += [p.reference for p in ends if p]
+        return [Interval(min(used), max(used) + read.table.every)] if used else []
 
     def _visit(self, table: Table, span: Interval) -> None:
         if table is sessions:
             self._states[table.name] = self._sessions(span)
             return
-        inputs = self._arrivals(table, span) if table.arrived else self._snapshots(table, span)
-        have = {part.key: part for part in self._ledger.parts(table.name, self._config.feature_spec_version, span)}
+        version = table.version(self._config.feature_spec_version)
+        have = {part.key: part for part in self._ledger.parts(table.name, version, span)}
+        if table.recipe is None or table.name in self._trusted:
+            self._states[table.name] = _State({key: part.id for key, part in have.items()})
+            return
+        inputs = self._inputs(table, span)
         state = _State({key: self._id(table, key, reads) for key, reads in inputs.items()})
         for key, reads in inputs.items():
             part = have.get(key)
@@ -115,10 +136,15 @@ class Planner:
             if not there or any(k in self._states[parent.name].pending for _, parent, keys in reads for k in keys):
                 state.pending.add(key)
         self._states[table.name] = state
-        gone = [part for key, part in have.items() if key not in state.ids]
+        gone = [part for key, part in have.items() if key not in state.ids and not table.published]
         if state.pending or gone:
             missing = {key: state.ids[key] for key in sorted(state.pending)}
             self._steps.append(Step(table, missing, {key: inputs[key] for key in missing}, gone))
+
+    def _inputs(self, table: Table, span: Interval) -> dict[PartKey, Inputs]:
+        if table.arrived:
+            return self._arrivals(table, span)
+        return self._published(table, span) if table.published else self._snapshots(table, span)
 
     def _sessions(self, span: Interval) -> _State:
         """Sessions exist by import; the id of a part says which contents brought it."""
@@ -145,23 +171,55 @@ class Planner:
         for interval in span.split(table.every):
             if last is None or interval.end > last:
                 break
-            if reads := self._reads(table, interval):
-                found[PartKey(interval.start, interval.end)] = reads
+            publication = in_force(self._publications, interval.end) if table.by_horizon else None
+            if table.by_horizon and not publication:
+                continue
+            if reads := self._reads(table, interval, interval.end, publication):
+                for horizon in publication.horizons if publication else ("",):
+                    found[PartKey(interval.start, interval.end, horizon)] = reads
         return found
 
-    def _reads(self, table: Table, interval: Interval) -> Inputs:
+    def _published(self, table: Table, span: Interval) -> dict[PartKey, Inputs]:
+        """Of a published table: a part for every publication and horizon in whose reach something is known."""
+        found: dict[PartKey, Inputs] = {}
+        for publication in self._publications:
+            if span.contains(publication.reference):
+                for horizon, interval in publication.horizons.items():
+                    key = PartKey(publication.reference, publication.reference, horizon)
+                    if reads := self._reads(table, interval, key.known_at, publication, horizon):
+                        found[key] = reads
+        return found
+
+    def _reads(
+        self, table: Table, interval: Interval, known_at: datetime, publication: Publication | None, horizon: str = ""
+    ) -> Inputs:
         reads = []
         for argument, read in table.reads.items():
-            if isinstance(read, Reach):
-                keys = self._states[read.table.name].within(read.over(interval), interval.end)
-                if keys:
-                    reads.append((argument, read.table, keys))
+            if not isinstance(read, Reach):
+                continue
+            state = self._states.get(read.table.name) or _State({})
+            if not read.table.published:
+                keys = state.within(read.over(interval), known_at)
+            else:
+                wanted = publication.keys() if publication else []
+                keys = [key for key in wanted if key in state.ids and horizon in {"", key.horizon}]
+            if keys:
+                reads.append((argument, read.table, keys))
+            elif read.needed:
+                return []
         return reads
 
     def _id(self, table: Table, key: PartKey, reads: Inputs) -> str:
         named = self._batches.get(key.known_at, "") if BATCH in table.columns else ""
         ids = (self._states[parent.name].ids[each] for _, parent, keys in reads for each in keys)
-        return _digest([self._prints[table.name], named, *ids])
+        against: list[str] = []
+        if table.published or table.by_horizon:
+            own = (p for p in self._publications if p.reference == key.start)
+            against = [
+                key.horizon,
+                f"{next(own, None) if table.published else in_force(self._publications, key.known_at)}",
+            ]
+        return _digest([self._prints[table.name], named, *against, *ids])
 
 
 def _digest(texts: Iterable[str]) -> str:

@@ -4,69 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
-
-import ibis.expr.types as ir
+from typing import Any
 
 from ndr import __version__
+from ndr.engine import Engine, Files, Output, Rows
 from ndr.errors import DataError, shown
 from ndr.fingerprint import engine_fingerprint, fingerprints
-from ndr.lake import Lake, part_path
+from ndr.lake import Lake, part_path, partition_values
 from ndr.ledger import Ledger, Part
 from ndr.log import log
 from ndr.plan import Inputs, Step
+from ndr.publications import publications
 from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
-from ndr.table import Columns, Context, Given, PartKey, Table
+from ndr.table import Context, Given, PartKey, Table
 from ndr.tables.sessions import sessions
 from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
-
-
-@dataclass(frozen=True)
-class Files:
-    """Parquet files of one stored table, each with the values of columns that the files do not hold."""
-
-    columns: Columns
-    paths: Sequence[str]
-    constants: Sequence[Mapping[str, Any]] = ()
-    within: tuple[str, datetime, datetime] | None = None
-    """Column, start and end: only rows of this time are wanted."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A small table that was computed."""
-
-    columns: Columns
-    rows: Sequence[tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class Output:
-    """One file to write: the rows in which the columns have these values."""
-
-    where: Mapping[str, datetime]
-    path: str
-
-
-class Engine(Protocol):
-    """What runs a recipe: expressions in, Parquet files out."""
-
-    name: str
-
-    def compile(self, expression: ir.Table) -> str:
-        """The expression in the engine's language."""
-
-    def write(
-        self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output],
-    ) -> list[int]:  # fmt: skip
-        """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file."""
-
-    def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
-        """The rows of a small result."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +35,8 @@ class Workshop:
     queries: QueryCache = NO_CACHE
     chunk_rows: int = 20_000_000
     """Input rows, counted once for every part that reads them, up to which parts are made together."""
+    drafts: dict[str, dict[PartKey, Part]] = field(default_factory=dict)
+    """The parts of a publication that is being made: they are committed together, when all are there."""
 
 
 def run(
@@ -95,6 +52,8 @@ def run(
     total = sum(len(step.ids) for step in steps)
     done = 0
     for step in steps:
+        if shop.drafts and not step.table.published:
+            _publish(shop)
         if step.ids and step.table.name not in queries:
             queries[step.table.name] = _query(step.table, shop)
         for chunk in _chunks(step, shop):
@@ -104,7 +63,17 @@ def run(
             if progress:
                 progress(step.table.name, done, total)
         _forget(step, shop)
+    _publish(shop)
     return made
+
+
+def _publish(shop: Workshop) -> None:
+    """Let the tables of the publications that were made come into force, all at once."""
+    made = [part for parts in shop.drafts.values() for part in parts.values()]
+    shop.drafts.clear()
+    if made:
+        shop.ledger.commit(made, [], {"publication": [_fact(part) for part in made]})
+        sweep(shop.lake, shop.ledger)
 
 
 def sweep(lake: Lake, ledger: Ledger) -> None:
@@ -133,7 +102,8 @@ def _chunks(step: Step, shop: Workshop) -> Iterator[list[PartKey]]:
     weight = 0
     for key in step.ids:
         more = weigh(step.inputs[key])
-        if chunk and (floor(key.start, DAY) != floor(chunk[0].start, DAY) or weight + more > shop.chunk_rows):
+        alone = step.table.published or floor(key.start, DAY) != floor(chunk[0].start, DAY) if chunk else False
+        if chunk and (alone or weight + more > shop.chunk_rows):
             yield chunk
             chunk, weight = [], 0
         chunk.append(key)
@@ -156,13 +126,13 @@ class _Weights:
     def _of(self, table: Table) -> dict[PartKey, int]:
         if table.name not in self._rows:
             keys = {key for inputs in self._inputs for _, read, keys in inputs if read is table for key in keys}
-            self._rows[table.name] = self._count(table, _hull(table, keys))
+            self._rows[table.name] = self._count(table, _hull(table, keys)) if keys else {}
         return self._rows[table.name]
 
     def _count(self, table: Table, within: Interval) -> dict[PartKey, int]:
         ledger, version = self._shop.ledger, self._shop.config.feature_spec_version
         if table is not sessions:
-            return {part.key: part.rows for part in ledger.parts(table.name, version, within)}
+            return {part.key: part.rows for part in ledger.parts(table.name, table.version(version), within)}
         rows: dict[PartKey, int] = {}
         for unit in ledger.units(within):
             for key, count in unit.slices.items():
@@ -178,36 +148,47 @@ def _hull(table: Table, keys: Collection[PartKey]) -> Interval:
 def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> None:
     table, version, started = step.table, shop.config.feature_spec_version, time.perf_counter()
     batches = shop.ledger.batches()
-    paths = {key: part_path(table, version, key, _batch(table, key, batches)) for key in chunk}
+    paths = {key: part_path(table, version, key, _file_name(step, key, batches)) for key in chunk}
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
-    counts = shop.engine.write(query, inputs, table.stored_columns, table.keys, outputs)
+    counts = shop.engine.write(query, inputs, table.stored_columns, table.order or table.keys, outputs)
     drafts = [
         Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")
         for key, rows in zip(chunk, counts, strict=True)
     ]
-    shop.ledger.announce(drafts, [part.path for part in drafts if part.path])
+    shop.ledger.announce([] if table.published else drafts, [part.path for part in drafts if part.path])
     made = [replace(part, checksum=shop.lake.publish(part.path)) if part.path else part for part in drafts]
     seconds = time.perf_counter() - started
-    shop.ledger.commit(made, [], _record(table, made, shop, seconds))
-    sweep(shop.lake, shop.ledger)
+    if table.published:
+        shop.drafts.setdefault(table.name, {}).update({part.key: part for part in made})
+    else:
+        shop.ledger.commit(made, [], _record(table, made, shop, seconds))
+        sweep(shop.lake, shop.ledger)
     log("built", table=table.name, parts=len(made), rows=sum(counts), seconds=round(seconds, 3))
 
 
-def _batch(table: Table, key: PartKey, batches: Mapping[datetime, str]) -> str:
-    named = batches.get(key.known_at) if table.every == SLICE else None
-    return named or stamp(key.known_at - table.every)
+def _file_name(step: Step, key: PartKey, batches: Mapping[datetime, str]) -> str:
+    """A part is named after its batch; in a publication after what it was made of, beside the old."""
+    if step.table.published:
+        return step.ids[key][:16]
+    named = batches.get(key.known_at) if step.table.every == SLICE else None
+    return named or stamp(key.known_at - step.table.every)
 
 
-def _where(table: Table, key: PartKey) -> dict[str, datetime]:
-    where = {table.at: table.at_value(key)}
+def _where(table: Table, key: PartKey) -> dict[str, datetime | str]:
+    if table.published:
+        return {}
+    where: dict[str, datetime | str] = {table.at: table.at_value(key)}
+    if table.by_horizon:
+        where["baseline_horizon"] = key.horizon
     return where | {table.arrived: key.known_at} if table.arrived else where
 
 
 def _inputs(
     step: Step, chunk: Sequence[PartKey], shop: Workshop, batches: Mapping[datetime, str]
 ) -> dict[str, Files | Rows]:
-    context = Context(shop.config.project_parameters, shop.config.spec(step.table), chunk, batches)
+    known = publications(shop.config, shop.ledger) if step.table.published or step.table.by_horizon else ()
+    context = Context(shop.config.project_parameters, shop.config.spec(step.table), chunk, batches, known)
     found: dict[str, Files | Rows] = {}
     for name, read in step.table.reads.items():
         if isinstance(read, Given):
@@ -221,15 +202,18 @@ def _inputs(
 def _part_files(table: Table, keys: set[PartKey], shop: Workshop) -> Files:
     if not keys:
         return Files(table.columns, [])
-    parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, _hull(table, keys))
-    return files_of(table, [part for part in parts if part.key in keys and part.path], shop)
+    version = table.version(shop.config.feature_spec_version)
+    parts = {part.key: part for part in shop.ledger.parts(table.name, version, _hull(table, keys))}
+    parts |= shop.drafts.get(table.name, {})
+    return files_of(table, [part for key, part in sorted(parts.items()) if key in keys and part.path], shop)
 
 
 def files_of(table: Table, parts: Sequence[Part], shop: Workshop) -> Files:
     """The files of parts, with the columns that only their paths hold."""
-    in_path = {"feature_spec_version": shop.config.feature_spec_version}
-    fixed = {name: value for name, value in in_path.items() if name in table.partitions and name in table.columns}
-    return Files(table.columns, [shop.lake.path(part.path) for part in parts], [fixed] * len(parts))
+    names = [name for name in table.partitions if name in table.columns]
+    values = [partition_values(part.version, part.key) for part in parts]
+    fixed = [{name: value[name] for name in names} for value in values]
+    return Files(table.columns, [shop.lake.path(part.path) for part in parts], fixed)
 
 
 def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
@@ -257,11 +241,14 @@ def _record(table: Table, made: Sequence[Part], shop: Workshop, seconds: float) 
         "code": __version__,
         "seconds": round(seconds, 3),
         "finished": iso(datetime.now(UTC).replace(tzinfo=None)),
-        "parts": [
-            {"start": iso(p.key.start), "known_at": iso(p.key.known_at), "id": p.id, "rows": p.rows, "path": p.path,
-             "sha256": p.checksum}
-            for p in made
-        ],
+        "parts": [_fact(part) for part in made],
+    }
+
+
+def _fact(part: Part) -> dict[str, Any]:
+    return {
+        "table": part.table, "start": iso(part.key.start), "known_at": iso(part.key.known_at),
+        "horizon": part.key.horizon, "id": part.id, "rows": part.rows, "path": part.path, "sha256": part.checksum,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ndr.errors import SpecError, near_miss, shown
 from ndr.table import Table
@@ -24,6 +24,16 @@ JOBS: dict[str, Table] = {t.job: t for t in TABLES.values() if t.job}
 """Outside names of the tables that can be configured."""
 
 
+class Prefixes(Spec):
+    """Job ``non_persistent_prefixes``: how the names of machines begin that are another machine every day."""
+
+    prefixes: tuple[str, ...] = ()
+
+
+SHARED: dict[str, type[Spec]] = {"non_persistent_prefixes": Prefixes}
+"""Jobs that build nothing: what they say is part of the settings of all tables."""
+
+
 class Config(Spec):
     """The configuration of a lake: one file, every key optional."""
 
@@ -33,6 +43,18 @@ class Config(Spec):
     jobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _shared(cls, values: Any) -> Any:
+        """What the job non_persistent_prefixes says, as a setting that tables share."""
+        jobs = values.get("jobs") if isinstance(values, dict) else None
+        job = jobs.get("non_persistent_prefixes") if isinstance(jobs, dict) else None
+        if not isinstance(job, dict):
+            return values
+        prefixes = checked(Prefixes, _without_names(job), "jobs.non_persistent_prefixes").prefixes
+        settings = dict(values.get("project_parameters") or {})
+        return values | {"project_parameters": settings | {"non_persistent_prefixes": prefixes}}
+
     def spec(self, table: Table) -> Spec:
         """The spec of a table, defaults where the configuration says nothing.
 
@@ -41,8 +63,12 @@ class Config(Spec):
         """
         values = self.jobs.get(table.job or "", {})
         kind: type[Spec] = table.spec or Spec
-        ours = {k: v for k, v in values.items() if k not in {"project_name", "job_name", "feature_spec_version"}}
-        return checked(kind, ours, f"jobs.{table.job}")
+        return checked(kind, _without_names(values), f"jobs.{table.job}")
+
+
+def _without_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a job without the names under which it is stored."""
+    return {k: v for k, v in values.items() if k not in {"project_name", "job_name", "feature_spec_version"}}
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -117,8 +143,9 @@ def load_config(path: str | Path | None) -> Config:
         raise SpecError(f"{shown(str(file), 300)} must hold keys and values, not {type(values).__name__}.")
     config = checked(Config, _versions_as_text(values or {}), "")
     for job in config.jobs:
-        if job not in JOBS:
-            raise SpecError(f"jobs.{job}: unknown job.{near_miss(job, JOBS)} Known: {', '.join(JOBS)}.")
+        known = [*JOBS, *SHARED]
+        if job not in known:
+            raise SpecError(f"jobs.{job}: unknown job.{near_miss(job, known)} Known: {', '.join(known)}.")
     for table in JOBS.values():
         config.spec(table)
     return config

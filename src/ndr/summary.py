@@ -9,7 +9,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from ndr.run import Files, Workshop, files_of
+from ndr.engine import Files
+from ndr.run import Workshop, files_of
 from ndr.table import PartKey, Table
 from ndr.tables.fg_a import WINDOWS, fg_a
 from ndr.tables.sessions import sessions
@@ -25,7 +26,7 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
         return Files(
             sessions.columns, [shop.lake.path(u.path) for u in units], [{"batch_end_ts": u.batch_end} for u in units]
         )
-    parts = shop.ledger.parts(table.name, shop.config.feature_spec_version, within)
+    parts = shop.ledger.parts(table.name, table.version(shop.config.feature_spec_version), within)
     return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
 
 
@@ -67,9 +68,13 @@ def host_rows(
     """Rows of a table, those of one host when one is named, in the order of the keys, at most ``limit``."""
     rows = table.unbound("rows")
     if host is not None:
-        ends = [c for c in ("host_ip", "src_ip", "dst_ip", "source_ip", "destination_ip") if c in table.columns]
+        ends = [
+            c
+            for c in ("host_ip", "src_ip", "dst_ip", "source_ip", "destination_ip", "ip_address")
+            if c in table.columns
+        ]
         rows = rows.filter(ibis.or_(*(rows[column] == host for column in ends)))
-    if within is not None:
+    if within is not None and table.columns[table.at] != "string":  # a month; the parts are chosen by it
         moment = rows[table.at]
         late = (moment > within.start) & (moment <= within.end)
         rows = rows.filter(late if table.at_end else (moment >= within.start) & (moment < within.end))

@@ -16,7 +16,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ndr.errors import DeclarationError
-from ndr.time import DAY, Interval, ceil, floor
+from ndr.time import DAY, END_OF_TIME, EPOCH, Interval, ceil, floor
 
 Columns = Mapping[str, str]
 """Column name -> Ibis type."""
@@ -28,6 +28,24 @@ class PartKey:
 
     start: datetime
     known_at: datetime
+    horizon: str = ""
+    """The baseline horizon, for tables that have one part for each."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The baselines of one reference time, a UTC midnight: the interval that each horizon looks at.
+
+    A provisional one was made with less history than its horizons need, and leaves no safety gap.
+    """
+
+    reference: datetime
+    horizons: Mapping[str, Interval]
+    provisional: bool = False
+
+    def keys(self) -> list[PartKey]:
+        """The parts of a published table."""
+        return [PartKey(self.reference, self.reference, horizon) for horizon in self.horizons]
 
 
 @dataclass(frozen=True)
@@ -40,20 +58,26 @@ class Given:
 
 @dataclass(frozen=True)
 class Context:
-    """What a :class:`Given` may ask: the settings, the table's spec, the parts to be made, explicit batches by end."""
+    """What a :class:`Given` may ask: settings, spec, the parts to be made, named batches by end, the publications."""
 
     settings: Any
     spec: Any
     parts: Sequence[PartKey]
     batches: Mapping[datetime, str]
+    publications: Sequence[Publication] = ()
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A stored table over an interval that depends on the interval that is made."""
+    """A stored table over an interval that depends on the interval that is made.
+
+    Of a published table it means the publication in force at the end of the interval, and for another published table
+    the same publication and horizon. Without the parts of a ``needed`` reach nothing is made.
+    """
 
     table: Table
     over: Callable[[Interval], Interval]
+    needed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +101,26 @@ class Table:
     """Whether ``at`` holds the end of the interval instead of its start."""
     partitions: tuple[str, ...] = ()
     job: str | None = None
+    published: bool = False
+    """Whether it exists once per publication of baselines and horizon, instead of once per interval."""
+    by_horizon: bool = False
+    """Whether each interval has a part for every horizon of the publication in force."""
+    folder: str = ""
+    """Where its files lie below the lake; its name where nothing is said."""
+    order: tuple[str, ...] = ()
+    """How its files are sorted; by its keys where nothing is said."""
+    apart: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """A key column and its values, for tables whose rows of each value can be made apart; the first of the order."""
 
     @property
     def doc(self) -> str:
         """What one row is, from the recipe's docstring."""
         return (self.recipe.__doc__ or "").strip() if self.recipe else (self.spec.__doc__ or "").strip()
+
+    @property
+    def module(self) -> str:
+        """The module of its declaration, without its package."""
+        return self.recipe.__module__.rpartition(".")[2] if self.recipe else self.name
 
     @property
     def stored_columns(self) -> Columns:
@@ -93,9 +132,22 @@ class Table:
         """The stored tables that it reads."""
         return tuple(dict.fromkeys(read.table for read in self.reads.values() if isinstance(read, Reach)))
 
-    def now(self) -> Reach:
+    def now(self, *, needed: bool = False) -> Reach:
         """The same interval."""
-        return Reach(self, lambda interval: Interval(floor(interval.start, self.every), ceil(interval.end, self.every)))
+
+        def same(interval: Interval) -> Interval:
+            return Interval(floor(interval.start, self.every), ceil(interval.end, self.every))
+
+        return Reach(self, same, needed)
+
+    def latest(self, *, needed: bool = False) -> Reach:
+        """The last whole interval that ended by the end of the interval; of a published table, the one in force."""
+
+        def last(interval: Interval) -> Interval:
+            end = floor(interval.end, self.every)
+            return Interval(end - self.every, end)
+
+        return Reach(self, last, needed)
 
     def past(self, length: timedelta) -> Reach:
         """The ``length`` that ends with the interval."""
@@ -104,6 +156,10 @@ class Table:
     def before(self, far: timedelta, near: timedelta) -> Reach:
         """From ``far`` to ``near`` before the end of the interval."""
         return Reach(self, lambda interval: Interval(interval.end - far, interval.end - near))
+
+    def always(self) -> Reach:
+        """Everything that was ever known; a part made of it sees what was known when it was."""
+        return Reach(self, lambda _: Interval(EPOCH, END_OF_TIME))
 
     def part_of(self, key: PartKey) -> PartKey:
         """The part that a parent's part goes into; for tables that keep arrivals apart."""
@@ -116,6 +172,10 @@ class Table:
     def at_value(self, key: PartKey) -> datetime:
         """The value of the ``at`` column in a part."""
         return key.start + self.every if self.at_end else key.start
+
+    def version(self, feature_spec_version: str) -> str:
+        """The version under which its parts are known; what imports fill has none."""
+        return feature_spec_version if self.recipe else ""
 
     def unbound(self, name: str) -> ir.Table:
         """The table's shape, without data."""

@@ -15,6 +15,7 @@ SLICE = timedelta(minutes=15)
 DAY = timedelta(days=1)
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 EPOCH = datetime(1970, 1, 1)  # naive means UTC here
+END_OF_TIME = datetime(LAST_YEAR, 1, 1)
 
 
 def days(n: int) -> timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from ibis.config import Config as Options
 
+from handmade import session
 from laws.pipeline import ARROW
 from ndr.catalog import table_entries
 from ndr.errors import DeclarationError
@@ -20,7 +21,7 @@ from ndr.specs import Config
 from ndr.table import Reach, Table, table
 from ndr.tables import TABLES
 from ndr.tables.settings import Spec
-from ndr.time import DAY, SLICE
+from ndr.time import DAY, SLICE, Interval, ceil
 from strategies import ANCHORS, CONFIGS, random_sessions
 from worlds import World, config_of, span_of
 
@@ -32,15 +33,27 @@ NULLABLE_KEYS = {"dst_port"}
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[pa.Table]]]:
-    """The files of every table, made of a few dozen sessions."""
+    """The files of every table, made of a few dozen sessions and of some that keep time."""
     world = World(tmp_path_factory.mktemp("lake"), config_of(CONFIGS[0]))
     world.put(random_sessions(Random(4), 60))  # noqa: S311 - made-up data, not secrets
+    reference = ceil(ANCHORS[0], DAY)
+    world.put(
+        _calls(reference, timedelta(minutes=10), 30, 443) + _calls(reference, timedelta(hours=8), 41, 53), "calls"
+    )
     world.build(["fg_a"], span_of([ANCHORS[0]]))
+    world.ledger.ask_publication("1", reference, provisional=True)
+    world.build(list(TABLES), Interval(reference, reference + DAY))
     yield {
         name: [pq.ParquetFile(world.lake.path(part.path)).read() for part in world.ledger.parts(name, "1") if part.path]
         for name in TABLES
     }
     world.close()
+
+
+def _calls(until: datetime, every: timedelta, count: int, port: int) -> list[dict[str, Any]]:
+    nothing = dict.fromkeys((*TABLES["sessions"].columns, "mini_batch_id", "batch_end_ts"))
+    ends = [until - every * n - timedelta(minutes=1) for n in range(count)]
+    return [{**nothing, **session(end, destination_port=port)} for end in ends]
 
 
 class SparkOptions(Options):
@@ -119,9 +132,12 @@ def test_the_files_of_a_table_have_its_declared_shape(made: Table, built: dict[s
 
 @each_recipe
 def test_keys_are_known_and_unique_in_built_data(made: Table, built: dict[str, list[pa.Table]]) -> None:
-    rows = [tuple(row[key] for key in made.keys) for file in built[made.name] for row in file.to_pylist()]
-    assert len(set(rows)) == len(rows) > 0
-    for place, key in enumerate(made.keys):
+    inside = [key for key in made.keys if key not in made.partitions]
+    found = [(place, row) for place, file in enumerate(built[made.name]) for row in file.to_pylist()]
+    rows = [tuple(row[key] for key in inside) for _, row in found]
+    apart = [place if len(inside) < len(made.keys) else 0 for place, _ in found]  # a partition is part of the key
+    assert len(set(zip(apart, rows, strict=True))) == len(rows) > 0
+    for place, key in enumerate(inside):
         assert key in NULLABLE_KEYS or all(row[place] is not None for row in rows)
 
 

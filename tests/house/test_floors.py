@@ -17,8 +17,8 @@ STOREYS = (
     (1, "metrics"),
     (2, "features model table"),
     (3, "tables"),
-    (4, "specs ledger lake catalog"),
-    (4, "fingerprint queries local_ledger"),
+    (4, "specs ledger lake catalog engine"),
+    (4, "fingerprint queries local_ledger publications"),
     (4, "plan"),
     (4, "run"),
     (4, "summary"),
@@ -32,7 +32,7 @@ STOREY = {room: storey for storey, rooms in STOREYS for room in rooms.split()}
 MODULES = modules("src/ndr")
 PURE = 3
 
-FOREIGN = {"boto3", "botocore", "duckdb", "pyiceberg", "pyspark", "s3fs", "sagemaker"}
+FOREIGN = {"boto3", "botocore", "duckdb", "pyiceberg", "pyspark", "s3fs", "sagemaker", "sqlalchemy"}
 IMPURE = set("asyncio http io os pathlib random secrets shutil socket sqlite3 subprocess tempfile urllib uuid".split())
 CLOCKS = {"datetime", "date", "time", "ibis"}
 

@@ -184,7 +184,7 @@ def _summary(
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
     }
-    imported = by_outcome["imported"]
+    imported, version = by_outcome["imported"], opened.shop.config.feature_spec_version
 
     def total(name: str) -> dict[str, int]:
         counts: Counter[str] = Counter()
@@ -208,7 +208,7 @@ def _summary(
         "windows": len(ends),
         "first_window_end": iso(ends[0]) if ends else None,
         "last_window_end": iso(ends[-1]) if ends else None,
-        "tables": {name: opened.ledger.row_count(name, opened.shop.config.feature_spec_version) for name in TABLES},
+        "tables": {name: opened.ledger.row_count(name, t.version(version)) for name, t in TABLES.items()},
         "built": dict(built),
         "lake": str(opened.lake.root),
     }

@@ -19,6 +19,7 @@ from ndr.run import run
 from ndr.summary import host_rows
 from ndr.table import Table
 from ndr.tables import TABLES
+from ndr.tables.sessions import sessions
 from ndr.time import Interval, ceil, floor, parse_instant
 
 
@@ -127,13 +128,13 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
-    if table.recipe is None:
+    if table is sessions:
         units = opened.ledger.units()
         files = [(unit.path, unit.checksum) for unit in units if unit.path]
         starts, rows = opened.ledger.slice_starts(), sum(sum(unit.slices.values()) for unit in units)
         parts, last = len(units), opened.ledger.last_arrival()
     else:
-        found = opened.ledger.parts(table.name, opened.shop.config.feature_spec_version)
+        found = opened.ledger.parts(table.name, table.version(opened.shop.config.feature_spec_version))
         files = [(part.path, part.checksum) for part in found if part.path]
         starts, rows, parts = [part.key.start for part in found], sum(part.rows for part in found), len(found)
         last = max((table.interval(part.key).end for part in found), default=None)
@@ -165,9 +166,10 @@ def _within(table: Table, at: str | None, opened: OpenLake, whole: Interval) -> 
         moment = parse_instant(at)
         start = (ceil(moment, table.every) - table.every) if table.at_end else floor(moment, table.every)
         return Interval(start, start + table.every)
-    if table.recipe is None:
+    if table is sessions:
         return whole
-    parts = [p for p in opened.ledger.parts(table.name, opened.shop.config.feature_spec_version) if p.rows]
+    version = table.version(opened.shop.config.feature_spec_version)
+    parts = [p for p in opened.ledger.parts(table.name, version) if p.rows]
     if not parts:
         raise DataError(f"table {table.name} has no rows yet: ndr build {table.name} makes them.")
     return table.interval(parts[-1].key)

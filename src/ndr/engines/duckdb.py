@@ -12,9 +12,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot.expressions as sge
 
+from ndr.engine import Files, Output, Rows
 from ndr.engines.parquet import ARROW, arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
-from ndr.run import Files, Output, Rows
 from ndr.table import Columns
 
 _SQL = {
@@ -79,7 +79,7 @@ class DuckDB:
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
         outputs: Sequence[Output],
     ) -> list[int]:  # fmt: skip
-        """Write each output's rows, sorted by ``order``; see :class:`ndr.run.Engine`."""
+        """Write each output's rows, sorted by ``order``; see :class:`ndr.engine.Engine`."""
         split = list(outputs[0].where)
         with self._offered(inputs):
             sorting = dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split))

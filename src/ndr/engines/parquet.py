@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ndr.ahead import ahead
+from ndr.engine import Output
 from ndr.errors import AdapterError, shown
-from ndr.run import Output
 from ndr.table import Columns
 
 ROW_GROUP = 131_072

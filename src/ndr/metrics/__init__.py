@@ -11,4 +11,6 @@ from ndr.metrics.traffic import TRAFFIC
 METRICS: tuple[Metric, ...] = (*TRAFFIC, *PEERS, *PORTS, *NOVELTY)
 BY_NAME = by_name(METRICS)
 SLICED = tuple(m for m in METRICS if m.merge != "afresh")
+BASELINED = tuple(m for m in METRICS if m.themes and m.kind != "flag")
+"""What hosts are compared in: the metrics that say something about a kind of attack."""
 ROLES = ("outbound", "inbound")

@@ -8,7 +8,7 @@ from ndr.metric import Metric
 from ndr.metrics.measures import count_where, entropy, top_share
 
 PEERS: tuple[Metric, ...] = (
-    Metric("peer_ip_nunique", "peers", "Distinct peers.", "count of distinct peer addresses", "peers", lambda p: p.count().cast("int64"), themes=("scan",)),
+    Metric("peer_ip_nunique", "peers", "Distinct peers.", "count of distinct peer addresses", "peers", lambda p: p.count().cast("int64"), themes=("core", "scan")),
     Metric("peer_segment_nunique", "segments", "Distinct segments of the peers.", "count of distinct segments of the peers", "peers", lambda p: p.peer_segment.nunique().cast("int64"), themes=("scan", "lateral")),
     Metric("peer_ip_entropy", "nats", "How evenly the sessions spread over the peers; null without sessions.", "sum over peers of (c/N) ln(N/c), c = sessions with the peer, N = all sessions", "peers", lambda p: entropy(p.sessions, p.host_sessions), "number", floor=0.1, themes=("scan",)),
     Metric("peer_ip_top1_sessions_share", "ratio", "Share of the busiest peer in the sessions; null without sessions.", "max over peers of c / N", "peers", lambda p: top_share(p.sessions, p.host_sessions), "share", floor=0.01, themes=("beacon",)),

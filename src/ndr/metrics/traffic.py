@@ -45,7 +45,7 @@ def bytes_sent(name: str, end: str, theme: str) -> Metric:
         lambda s: ibis.ifelse(s.is_traffic, s[f"{end}_bytes"], ibis.null("int64")),
         merge="sum",
         floor=1024.0,
-        themes=(theme,),
+        themes=("core", theme),
         unknown=True,
     )
 
@@ -59,14 +59,14 @@ def share_of(name: str, part: str, doc: str, *themes: str) -> Metric:
 
 
 TRAFFIC: tuple[Metric, ...] = (
-    counted("sessions_cnt", "Sessions.", "count of sessions", lambda s: s.is_traffic, "volume"),
+    counted("sessions_cnt", "Sessions.", "count of sessions", lambda s: s.is_traffic, "core", "volume"),
     counted("allow_cnt", "Sessions that the device let pass.", "count of sessions with event_action allow, accept, pass or permit", lambda s: s.is_allowed),
     counted("deny_cnt", "Sessions that the device blocked.", "count of sessions with event_action deny, drop, reset, block or reject", lambda s: s.is_blocked, "scan"),
     Metric("alert_cnt", "records", "Records, of sessions or of threats, whose action is alert.", "count of records with event_action = alert", "sessions", lambda s: ibis.ifelse(s.event_action == "alert", s.weight, 0), merge="sum"),
     counted("rst_cnt", "Sessions ended by a TCP reset.", "count of sessions whose event_reason starts with tcp-rst", lambda s: s.event_reason.startswith("tcp-rst"), "scan"),
     counted("aged_out_cnt", "Sessions that ended because nothing came any more.", "count of sessions with event_reason = aged-out", lambda s: s.event_reason == "aged-out"),
     counted("zero_reply_cnt", "Sessions in which the destination sent nothing.", "count of sessions with destination_bytes = 0", lambda s: s.destination_bytes == 0, "scan"),
-    counted("failed_cnt", "Sessions that came to nothing: blocked, or never answered.", "count of sessions blocked or with established = false", lambda s: s.is_failed, "scan", "lateral"),
+    counted("failed_cnt", "Sessions that came to nothing: blocked, or never answered.", "count of sessions blocked or with established = false", lambda s: s.is_failed, "core", "scan", "lateral"),
     counted("short_session_cnt", "Sessions of at most one second.", "count of sessions with event_end - event_start <= 1 s", lambda s: s.duration_us <= 1_000_000, "scan"),
     bytes_sent("bytes_src_sum", "source", "exfiltration"),
     bytes_sent("bytes_dst_sum", "destination", "volume"),

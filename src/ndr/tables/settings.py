@@ -74,6 +74,9 @@ class Settings(Spec):
         default_factory=dict, description="a set that is named here replaces the default of that name"
     )
     clock: Literal["event_end", "event_start"] = "event_end"
+    non_persistent_prefixes: tuple[str, ...] = Field(
+        default=(), description="names that begin so are machines that come and go; job non_persistent_prefixes"
+    )
     ip_machine_mapping_s3_prefix: str | None = None
 
     def ports(self) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,57 @@
+"""What runs recipes: a protocol of three methods, and what goes in and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+
+from ndr.table import Columns
+
+
+@dataclass(frozen=True)
+class Files:
+    """Parquet files of one stored table, each with the values of columns that the files do not hold."""
+
+    columns: Columns
+    paths: Sequence[str]
+    constants: Sequence[Mapping[str, Any]] = ()
+    within: tuple[str, datetime, datetime] | None = None
+    """Column, start and end: only rows of this time are wanted."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A small table that was computed."""
+
+    columns: Columns
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file to write: the rows in which the columns have these values."""
+
+    where: Mapping[str, datetime | str]
+    path: str
+
+
+class Engine(Protocol):
+    """What runs a recipe: expressions in, Parquet files out."""
+
+    name: str
+
+    def compile(self, expression: ir.Table) -> str:
+        """The expression in the engine's language."""
+
+    def write(
+        self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
+        outputs: Sequence[Output],
+    ) -> list[int]:  # fmt: skip
+        """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file."""
+
+    def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
+        """The rows of a small result."""
