@@ -28,6 +28,7 @@ _STATISTICS = {
     "cold_start_flag": "int32",
 }
 """The nine statistics of a metric, in the order of the columns."""
+STATISTIC_NAMES = tuple(_STATISTICS)
 
 
 def statistic_columns(columns: Sequence[str]) -> dict[str, str]:
