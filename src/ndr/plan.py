@@ -15,9 +15,9 @@ from datetime import datetime
 from ndr.fingerprint import fingerprints
 from ndr.lake import Lake
 from ndr.ledger import Ledger, Part
-from ndr.publications import in_force, publications
+from ndr.publications import publications
 from ndr.specs import Config
-from ndr.table import PartKey, Publication, Reach, Table
+from ndr.table import PartKey, Publication, Reach, Table, in_force
 from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
 from ndr.time import EPOCH, Interval, ceil, floor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from ndr.ledger import Ledger
@@ -67,16 +66,3 @@ def warmup_reference(ledger: Ledger) -> datetime | None:
     midnight = floor(last, DAY)
     near = [start for start in starts if start < midnight]
     return midnight if near and midnight - max(near[0], midnight - DAY) >= DAY else ceil(last, DAY)
-
-
-def in_force(known: Sequence[Publication], moment: datetime) -> Publication | None:
-    """The publication that a moment is compared with.
-
-    The latest regular one not after the moment, else the latest provisional one not after it, else the earliest
-    provisional one, which then looks back; None when there is none.
-    """
-    for provisional in (False, True):
-        past = [p for p in known if p.provisional is provisional and p.reference <= moment]
-        if past:
-            return past[-1]
-    return next((p for p in known if p.provisional), None)

@@ -48,6 +48,19 @@ class Publication:
         return [PartKey(self.reference, self.reference, horizon) for horizon in self.horizons]
 
 
+def in_force(known: Sequence[Publication], moment: datetime) -> Publication | None:
+    """The publication that a moment is compared with.
+
+    The latest regular one not after the moment, else the latest provisional one not after it, else the earliest
+    provisional one, which then looks back; None when there is none.
+    """
+    for provisional in (False, True):
+        past = [p for p in known if p.provisional is provisional and p.reference <= moment]
+        if past:
+            return past[-1]
+    return next((p for p in known if p.provisional), None)
+
+
 @dataclass(frozen=True)
 class Given:
     """A small table that is computed, not stored: from settings, spec, the parts to make and the named batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,9 @@ _SQL = {
     "int64": "BIGINT",
     "float64": "DOUBLE",
     "timestamp(6)": "TIMESTAMP",
+    "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": (
+        "STRUCT(metric VARCHAR, z DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR)[]"
+    ),
 }
 _BATCH_ROWS = 100_000
 _PATH = "filename"
@@ -66,12 +70,13 @@ class DuckDB:
         self._con.close()
 
     def compile(self, expression: ir.Table) -> str:
-        """The expression as DuckDB SQL; what a recipe gave a name (``alias``) is computed once and kept."""
+        """The expression as DuckDB SQL; what a recipe gave a name (``alias``) and reads twice is computed once."""
         from ibis.backends.sql.compilers import DuckDBCompiler  # noqa: PLC0415 - slow, and kept queries need it not
 
         query = DuckDBCompiler().to_sqlglot(expression)
+        read = Counter(source.name for source in query.find_all(sge.Table))
         for shared in query.find_all(sge.CTE):
-            if not _GENERATED.fullmatch(shared.alias):
+            if not _GENERATED.fullmatch(shared.alias) and read[shared.alias] > 1:
                 shared.set("materialized", True)  # noqa: FBT003 - the value of an attribute
         return str(query.sql(dialect="duckdb"))
 

@@ -24,6 +24,15 @@ ARROW = {
     "int64": pa.int64(),
     "float64": pa.float64(),
     "timestamp(6)": pa.timestamp("us"),
+    "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": pa.list_(
+        pa.struct(
+            [
+                ("metric", pa.string()),
+                *((name, pa.float64()) for name in ("z", "value", "baseline")),
+                ("source", pa.string()),
+            ]
+        )
+    ),
 }
 
 

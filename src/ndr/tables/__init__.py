@@ -13,6 +13,7 @@ from ndr.tables.fg_b_ip_metadata import fg_b_ip_metadata
 from ndr.tables.fg_b_pair_host import fg_b_pair_host
 from ndr.tables.fg_b_pair_segment import fg_b_pair_segment
 from ndr.tables.fg_b_segment import fg_b_segment
+from ndr.tables.fg_c import fg_c
 from ndr.tables.machines import machines
 from ndr.tables.pair_counts import pair_counts
 from ndr.tables.pair_days import pair_days
@@ -25,6 +26,6 @@ TABLES: dict[str, Table] = {
     for t in (
         machines, sessions, delta, pair_counts, pair_days, pair_history, fg_a, beacons, slow_beacons,
         fg_b_capping, fg_b_host, fg_b_segment, fg_b_global, fg_b_ip_metadata,
-        fg_b_pair_host, fg_b_pair_segment,
+        fg_b_pair_host, fg_b_pair_segment, fg_c,
     )
 }  # fmt: skip
