@@ -34,7 +34,8 @@ NULLABLE_KEYS = {"dst_port"}
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[pa.Table]]]:
     """The files of every table, made of a few dozen sessions and of some that keep time."""
-    world = World(tmp_path_factory.mktemp("lake"), config_of(CONFIGS[0]))
+    jobs = {"fg_b_builder": {"horizons": ["1d"], "safety_gaps": {"1d": {"tail_days": 0}}}}
+    world = World(tmp_path_factory.mktemp("lake"), config_of(CONFIGS[0]).model_copy(update={"jobs": jobs}))
     world.put(random_sessions(Random(4), 60))  # noqa: S311 - made-up data, not secrets
     reference = ceil(ANCHORS[0], DAY)
     world.put(
@@ -42,7 +43,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[p
     )
     world.build(["fg_a"], span_of([ANCHORS[0]]))
     world.ledger.ask_publication("1", reference, provisional=True)
-    world.build(list(TABLES), Interval(reference, reference + DAY))
+    world.build([name for name in TABLES if name != "fg_c"], Interval(reference, reference + DAY))
+    world.build(["fg_c"], span_of([ANCHORS[0]]))
     yield {
         name: [pq.ParquetFile(world.lake.path(part.path)).read() for part in world.ledger.parts(name, "1") if part.path]
         for name in TABLES

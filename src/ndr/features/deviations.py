@@ -63,12 +63,12 @@ class Tiers:
         The join keys are unique in each tier: one row stays one row.
         """
         rows = rows.mutate(warm_ip=ibis.ifelse(rows.is_cold_start == 0, rows.host_ip, ibis.null("string")))
+        beside = rows
         for tier in TIERS:
             own = self._statistics(tier)
             keys = {key: "warm_ip" if key == "host_ip" else key for key in (*TIER_KEYS[tier], *WHICH)}
-            matches = [rows[mine] == own[f"{tier}_at_{key}"] for key, mine in keys.items()]
-            rows = rows.left_join(own, matches).drop(*(f"{tier}_at_{key}" for key in keys))
-        return rows.drop("warm_ip")
+            beside = beside.left_join(own, [rows[mine] == own[f"{tier}_at_{key}"] for key, mine in keys.items()])
+        return beside
 
     def _statistics(self, tier: str) -> ir.Table:
         told = self.baselines[tier]
@@ -88,8 +88,10 @@ def _first(values: Sequence[tuple[ir.BooleanValue, ir.Value]]) -> ir.Value:
     return ibis.cases(*values, else_=None)
 
 
-def routed(beside: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str], stage: str) -> ir.Table:
-    """The rows with the tier of each metric, ``tier_<column>``: the place of its name in :data:`TIERS`.
+def routed(
+    beside: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str], facts: Mapping[str, ir.Value], stage: str
+) -> ir.Table:
+    """The rows with ``facts`` and the tier of each metric, ``tier_<column>``: the place of its name in :data:`TIERS`.
 
     It is the first tier that knows the metric and has enough support, else the first that knows it at all.
     """
@@ -101,7 +103,7 @@ def routed(beside: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str],
         sure = [(k & t, place) for k, t, place in zip(known, trusted, places, strict=True)]
         tiers[f"tier_{c}"] = _first([*sure, *zip(known, places, strict=True)])
     used = [_of(t, name, c) for t in TIERS for name in _NEEDED for c in columns]
-    return beside.select(*kept, *columns, *used, **tiers).alias(f"{stage}_routed")
+    return beside.select(*kept, *columns, *used, **facts, **tiers).alias(f"{stage}_routed")
 
 
 def measured(rows: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str], stage: str) -> ir.Table:

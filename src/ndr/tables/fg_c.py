@@ -124,7 +124,7 @@ _PAIRS = {
     "rare_pair_cnt": "int64",
     "rare_pair_flag": "int32",
 }
-_CARRIED = [*_ABOUT, *_BASELINE, *_FACTS, "is_shortest", "is_longest"]
+_CARRIED = [*_ABOUT, *_BASELINE, "is_shortest", "is_longest"]
 _LINKS = ("window_disagreement_", "baseline_drift_z_", "baseline_drift_ratio_", "rare_pair_weighted_z_")
 FRAMES = {
     "window_end_ts": "timestamp(6)",
@@ -147,24 +147,25 @@ def _judged(fg_a: ir.Table, frames: ir.Table, ip_metadata: ir.Table, columns: di
 
 def _compared(rows: ir.Table, tiers: deviations.Tiers, spec: Deviations, stage: str) -> ir.Table:
     beside = tiers.beside(rows)
-    beside = beside.mutate(**deviations.baseline_facts(beside, tiers.columns, spec.band_share_min))
-    beside = beside.alias(f"{stage}_beside")
-    return deviations.measured(
-        deviations.routed(beside, tiers.columns, _CARRIED, stage), tiers.columns, _CARRIED, stage
-    )
+    facts = deviations.baseline_facts(beside, tiers.columns, spec.band_share_min)
+    rows = deviations.routed(beside, tiers.columns, _CARRIED, facts, stage)
+    return deviations.measured(rows, tiers.columns, (*_CARRIED, *facts), stage)
 
 
 def _linked(rows: ir.Table, core: ir.Table, columns: dict[str, Metric], pairs: ir.Table, beacons: ir.Table) -> ir.Table:
     """The compared rows with what is told once per host, of its windows, horizons, pairs and beacons."""
-    for table_, keys in (
-        (deviations.disagreements(core, columns), ("host_ip", "window_end_ts", "baseline_horizon")),
-        (deviations.drifts(core, columns), ("host_ip", "window_label", "window_end_ts")),
-        (pairs, deviations.ROW),
-        (beacons, ("host_ip", "window_end_ts", "baseline_horizon")),
+    linked = rows
+    for place, (told, keys) in enumerate(
+        (
+            (deviations.disagreements(core, columns), ("host_ip", "window_end_ts", "baseline_horizon")),
+            (deviations.drifts(core, columns), ("host_ip", "window_label", "window_end_ts")),
+            (pairs, deviations.ROW),
+            (beacons, ("host_ip", "window_end_ts", "baseline_horizon")),
+        )
     ):
-        named = table_.rename({f"of_{key}": key for key in keys})
-        rows = rows.left_join(named, [rows[key] == named[f"of_{key}"] for key in keys]).drop(*(f"of_{k}" for k in keys))
-    return rows.alias("linked")
+        named = told.rename({f"of_{key}_{place}": key for key in keys})
+        linked = linked.left_join(named, [rows[key] == named[f"of_{key}_{place}"] for key in keys])
+    return linked.alias("linked")
 
 
 @table(
