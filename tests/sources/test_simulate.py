@@ -197,6 +197,18 @@ def test_every_attack_is_in_the_last_part_on_a_host_of_its_own(truths):
     assert all(earliest <= truth["start"] <= truth["end"] < latest for truth in truths)
 
 
+def test_attacks_can_be_kept_to_the_last_days(tmp_path, sessions):
+    """So that the days before them are a clean past to compare with."""
+    late = simulate(tmp_path / "late", SMALL.model_copy(update={"attack_days": 0.25, "formats": ("palo_alto",)}))
+    truths = json.loads(late.truth.read_text())
+    assert {truth["kind"] for truth in truths} == set(ATTACKS)
+    first = (SMALL.start + timedelta(days=1.25)).isoformat()
+    assert all(first <= truth["start"] <= truth["end"] for truth in truths)
+    before = [Counter(as_seen_by_firewall(s) for s in rows if s["event_end"] < first and s["event_name"] == "TRAFFIC")
+              for rows in (palo_alto(late), sessions)]  # fmt: skip
+    assert not before[0] - before[1]
+
+
 def test_attack_sessions_are_in_the_log(truths, sessions):
     logged = Counter((s["source_ip"], s["destination_ip"]) for s in sessions)
     for truth in truths:

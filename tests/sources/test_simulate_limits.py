@@ -89,6 +89,8 @@ def test_a_failure_leaves_no_half_log(tmp_path):
         ("hosts", 0, "greater than or equal to 1"),
         ("formats", (), "at least 1 item"),
         ("colour", "red", "Extra inputs"),
+        ("attack_days", 0, "greater than 0"),
+        ("attack_days", 2.5, "before the simulated time: days is only 2"),
     ],
 )
 def test_a_wrong_value_is_named(key, value, said):

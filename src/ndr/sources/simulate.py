@@ -2,8 +2,8 @@
 
 Desktops, printers, a VDI pool and servers live through days and weeks: people come and go, everyone has favourites that
 slowly change, backups run at night, a vulnerability scanner is allowed to scan, some things fail. In the last 30 % of
-the time some hosts are attacked or abused; ``truth.json`` says which, when and how. The logs are written as the devices
-would write them, so that the real sources read them.
+the time, or in its last ``attack_days``, some hosts are attacked or abused; ``truth.json`` says which, when and how.
+The logs are written as the devices would write them, so that the real sources read them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from ndr.errors import AdapterError, UnknownNameError, UsageError, shown
 from ndr.sources.simulation.attacks import ATTACKS, Played, alerts, play_all, threats, truth
@@ -54,6 +54,9 @@ class SimulationSpec(BaseModel):
     )
     formats: tuple[Literal["palo_alto", "zeek"], ...] = Field(("palo_alto", "zeek"), min_length=1)
     attacks: tuple[str, ...] = Field(tuple(ATTACKS), description="kinds of attack; may be empty")
+    attack_days: float | None = Field(
+        None, gt=0, description="attacks lie in the last days, as many as this says; without it in the last 30 %"
+    )
     time_zone: str = Field("Europe/Berlin", description="where the people live whose rhythm it is")
 
     @field_validator("start")
@@ -70,6 +73,14 @@ class SimulationSpec(BaseModel):
             if kind not in ATTACKS:
                 raise UnknownNameError("attack", kind, ATTACKS)
         return attacks
+
+    @field_validator("attack_days")
+    @classmethod
+    def _simulated(cls, attack_days: float | None, others: ValidationInfo) -> float | None:
+        days = others.data.get("days")
+        if attack_days is not None and days is not None and attack_days > days:
+            raise ValueError(f"attacks cannot begin before the simulated time: days is only {days:g}")
+        return attack_days
 
     @field_validator("time_zone")
     @classmethod
@@ -118,7 +129,7 @@ def simulate(out: Path, spec: SimulationSpec, progress: Callable[[float], None] 
 def _simulate(out: Path, spec: SimulationSpec, progress: Callable[[float], None]) -> Simulated:
     net = network(spec.hosts, spec.seed)
     start, end = spec.start, spec.start + timedelta(days=spec.days)
-    played = play_all(net, spec.attacks, spec.seed, (start, end))
+    played = play_all(net, spec.attacks, spec.seed, (start, end), spec.attack_days)
     sessions = alerted = 0
     with ExitStack() as open_logs:
         logs = [open_logs.enter_context(DailyLog(out, FORMATS[name](net))) for name in dict.fromkeys(spec.formats)]

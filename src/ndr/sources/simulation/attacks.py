@@ -14,6 +14,8 @@ from ndr.sources.simulation.network import Array, Network, scattered
 
 _SECOND: Final = 1000  # times of flows are milliseconds
 _HOUR: Final = 3600 * _SECOND
+_DAY: Final = 24 * _HOUR
+_LAST_PART: Final = 0.3  # of the time, in which attacks lie unless it is said otherwise
 _WELL_KNOWN: Final = 1024
 _NOBODY: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())  # who does it and to whom is up to the scene
 
@@ -182,15 +184,17 @@ class Played:
     flows: Array
 
 
-def play_all(net: Network, kinds: tuple[str, ...], seed: int, span: tuple[datetime, datetime]) -> list[Played]:
-    """The attacks, in the last 30 % of the span, on different hosts as far as there are.
+def play_all(
+    net: Network, kinds: tuple[str, ...], seed: int, span: tuple[datetime, datetime], last_days: float | None = None
+) -> list[Played]:
+    """The attacks, in the last days or the last 30 % of the span, on different hosts as far as there are.
 
     What is still open at the end is left out; an attack that finds no victim (no other host, no time) does not happen.
     """
     victims = net.members["desktop"] if len(net.members["desktop"]) else net.members["host"]
     order = victims[np.argsort(scattered(net.seed, 40, victims), kind="stable")]
     end = milliseconds(span[1])
-    begin = end - int((end - milliseconds(span[0])) * 0.3)
+    begin = end - int(last_days * _DAY if last_days else (end - milliseconds(span[0])) * _LAST_PART)
     played = []
     for number, kind in enumerate(kinds):
         attack, rng = ATTACKS[kind], np.random.default_rng([seed, 41, number])
