@@ -101,10 +101,19 @@ class Compared:
     tiers: dict[str, Row]
     sources: dict[str, str | None]
     deviations: dict[str, Row]
+    config: BaselineConfig
 
     def z(self, m: str) -> float | None:
         found: float | None = self.deviations[m]["z_mad"]
         return found
+
+    def strength(self, m: str) -> float | None:
+        """How remarkable: what lies between the lowest quarter and the highest hundredth seen is not."""
+        z, x, k = self.z(m), self.row[m], self.config.metrics[m].floor
+        if z is None:
+            return None
+        factor = max((x + k) / (self.stat(m, "p99") + k), (self.stat(m, "p25") + k) / (x + k), 1.0)
+        return math.log(min(1 + abs(z), factor))
 
     def stat(self, m: str, name: str) -> Any:
         source = self.sources[m]
@@ -123,7 +132,7 @@ def compare(row: Row, base: Published, config: BaselineConfig) -> Compared:
         stats = {s: tiers[source][f"{m}_{s}"] for s in ("median", "p95", "iqr")} if source else {}
         scale = scale_of(m, source, tiers, segment, measure.floor) if source else measure.floor
         deviations[m] = transforms(row[m], stats, scale, measure.floor, config.z_max)
-    return Compared(row, base, cold, tiers, sources, deviations)
+    return Compared(row, base, cold, tiers, sources, deviations, config)
 
 
 def baseline_columns(c: Compared, config: BaselineConfig) -> Row:
@@ -190,27 +199,34 @@ def mean_of_largest(values: Iterable[float | None], k: int) -> float | None:
     return math.fsum(known[:k]) / k if known else None
 
 
-def rise(z: float | None) -> float | None:
-    return None if z is None else math.log(1 + max(z, 0.0))
+def rise(c: Compared, m: str) -> float | None:
+    """The strength of what is more than normal."""
+    return 0.0 if (c.z(m) or 0.0) < 0 else c.strength(m)
 
 
 def suspicion_columns(c: Compared, config: BaselineConfig) -> Row:
-    every = [c.z(m) for m in config.metrics]
     return {
-        "anomaly_strength_core": mean_of_largest([None if z is None else math.log(1 + abs(z)) for z in every], 5),
-        "exfiltration_suspicion_score": mean_of_largest([rise(c.z(m)) for m in config.of_theme("exfiltration")], 2),
-        "lateral_movement_score": mean_of_largest([rise(c.z(m)) for m in config.of_theme("lateral")], 3),
+        "anomaly_strength_core": mean_of_largest([c.strength(m) for m in config.metrics], 5),
+        "exfiltration_suspicion_score": mean_of_largest([rise(c, m) for m in config.of_theme("exfiltration")], 2),
+        "lateral_movement_score": mean_of_largest([rise(c, m) for m in config.of_theme("lateral")], 3),
     }
 
 
 def top_deviations(c: Compared, config: BaselineConfig) -> list[Row]:
-    """All that deviate, the farthest first; the row keeps the first five."""
+    """All that deviate, the most remarkable first; the row keeps the first five."""
     found = [
-        {"metric": m, "z": z, "value": float(c.row[m]), "baseline": c.stat(m, "median"), "source": c.sources[m]}
+        {
+            "_strength": c.strength(m),
+            "metric": m,
+            "z": z,
+            "value": float(c.row[m]),
+            "baseline": c.stat(m, "median"),
+            "source": c.sources[m],
+        }
         for m in config.metrics
         if (z := c.z(m))
     ]
-    return sorted(found, key=lambda d: (-abs(d["z"]), d["metric"]))
+    return sorted(found, key=lambda d: (-d["_strength"], -abs(d["z"]), d["metric"]))
 
 
 def beacon_candidates(c: Compared, beacons: Iterable[Row], slow_beacons: Iterable[Row]) -> list[tuple[float, Row]]:

@@ -1,7 +1,7 @@
 """Fingerprints: what a table's numbers depend on besides its inputs, as one hash.
 
-It covers the code of metrics and features and the table's own module (without comments and docstrings), the spec, the
-settings that the table says it uses, and the fingerprints of the tables it reads. A changed fingerprint makes parts
+It covers the code of the table's module and of all of ours that it imports (without comments and docstrings), the spec,
+the settings that the table says it uses, and the fingerprints of the tables it reads. A changed fingerprint makes parts
 missing; nothing else has to be switched over.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
 from ndr.specs import Config, canonical
 from ndr.table import Table
 from ndr.tables import TABLES
-
-_SHARED = ("metrics", "features")
-_ALONE = ("metric.py", "net.py", "table.py", "time.py", "tables/settings.py", "tables/shared.py")
 
 
 class _Bare(ast.NodeTransformer):
@@ -38,8 +36,7 @@ def _is_text(statement: ast.stmt) -> bool:
 @cache
 def _code(module: str) -> str:
     """A module without comments and docstrings."""
-    source = (files("ndr") / module).read_text(encoding="utf-8")
-    return _written(_Bare().visit(ast.parse(source)))
+    return _written(_Bare().visit(_parsed(module)))
 
 
 def _written(node: object) -> str:
@@ -50,11 +47,34 @@ def _written(node: object) -> str:
     return f"[{', '.join(_written(item) for item in node)}]" if isinstance(node, list) else repr(node)
 
 
+def _needed(module: str) -> set[str]:
+    """A module and all of ours that it imports, directly or not."""
+    found, waiting = {module}, [module]
+    while waiting:
+        new = _imports(waiting.pop()) - found
+        found |= new
+        waiting += new
+    return found
+
+
 @cache
-def _shared_code() -> str:
-    package = files("ndr")
-    found = [f"{room}/{f.name}" for room in _SHARED for f in (package / room).iterdir() if f.name.endswith(".py")]
-    return _hash(*(_code(module) for module in (*sorted(found), *_ALONE)))
+def _imports(module: str) -> frozenset[str]:
+    """The modules of ours that a module imports itself; what errors say makes no difference to numbers."""
+    statements = (node for node in ast.walk(_parsed(module)) if isinstance(node, ast.ImportFrom))
+    ours = (node for node in statements if (node.module or "").split(".")[0] == "ndr")
+    return frozenset(file for node in ours for file in _modules(node)) - {"errors.py"}
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    return ast.parse((files("ndr") / module).read_text(encoding="utf-8"))
+
+
+def _modules(statement: ast.ImportFrom) -> Iterator[str]:
+    """The files that an import reads: the module, and what it names that is a module itself."""
+    place = "/".join((statement.module or "").split(".")[1:])
+    candidates = [f"{place}.py", f"{place}/__init__.py", *(f"{place}/{each.name}.py" for each in statement.names)]
+    return (file for file in candidates if file[0] != "/" and (files("ndr") / file).is_file())
 
 
 def _hash(*texts: str) -> str:
@@ -80,8 +100,8 @@ def run_fingerprint(config: Config) -> str:
 
 
 def _fingerprint(table: Table, config: Config, known: dict[str, str]) -> str:
-    own = _code(f"tables/{table.module}.py")
+    code = [_code(module) for module in sorted(_needed(f"tables/{table.module}.py"))]
     spec = canonical(config.spec(table))
     settings = canonical(config.project_parameters, table.settings)
     parents = [known[parent.name] for parent in table.parents]
-    return _hash(table.name, _shared_code(), own, spec, settings, config.feature_spec_version, *parents)
+    return _hash(table.name, *code, spec, settings, config.feature_spec_version, *parents)

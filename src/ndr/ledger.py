@@ -56,7 +56,7 @@ class Ledger(Protocol):
         """The table's parts, in order."""
 
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
-        """Replace and remove parts, all or nothing, and note how they came about."""
+        """Replace and remove parts, all or nothing, and note how they came about; ``publications`` are kept by name."""
 
     def row_count(self, table: str, version: str) -> int:
         """How many rows a table has; records, for the sessions."""
@@ -88,6 +88,9 @@ class Ledger(Protocol):
     def slice_starts(self, within: Interval | None = None) -> list[datetime]:
         """The slices for which any record was imported, in order."""
 
+    def days(self) -> dict[datetime, datetime]:
+        """The days for which any record was imported, and when the first of its records was known."""
+
     def last_arrival(self) -> datetime | None:
         """The end of the last batch of which anything was imported."""
 
@@ -105,6 +108,9 @@ class Ledger(Protocol):
 
     def ask_publication(self, version: str, reference: datetime, *, provisional: bool) -> None:
         """Remember that baselines of a reference time are wanted."""
+
+    def publication_records(self, version: str) -> dict[datetime, dict[str, Any]]:
+        """How the publications came about that were made, by reference time."""
 
     def settled_under(self, fingerprint: str) -> bool:
         """Whether the last finished run had this fingerprint."""

@@ -14,34 +14,9 @@ from typing import Any
 
 from ndr.errors import AdapterError, DataError, shown
 from ndr.ledger import Part, Unit
+from ndr.ledger_schema import SCHEMA
 from ndr.table import PartKey
-from ndr.time import Interval
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS parts (
-  table_name TEXT, version TEXT, start TEXT, known_at TEXT, horizon TEXT, id TEXT NOT NULL,
-  row_count INTEGER NOT NULL, path TEXT NOT NULL, checksum TEXT NOT NULL,
-  PRIMARY KEY (table_name, version, start, known_at, horizon)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS asked_publications (
-  version TEXT, reference TEXT, provisional INTEGER, PRIMARY KEY (version, reference)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS units (
-  id TEXT PRIMARY KEY, origin TEXT, source TEXT, content_bytes INTEGER, content_sha256 TEXT, head_sha256 TEXT,
-  batch_end TEXT, path TEXT, checksum TEXT, report TEXT);
-CREATE INDEX IF NOT EXISTS units_head ON units (head_sha256);
-CREATE INDEX IF NOT EXISTS units_content ON units (content_sha256);
-CREATE INDEX IF NOT EXISTS units_batch ON units (batch_end);
-CREATE TABLE IF NOT EXISTS unit_slices (
-  start TEXT, known_at TEXT, unit TEXT, row_count INTEGER, PRIMARY KEY (start, known_at, unit)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS units_length ON units (content_bytes);
-CREATE INDEX IF NOT EXISTS slices_known ON unit_slices (known_at);
-CREATE INDEX IF NOT EXISTS slices_unit ON unit_slices (unit);
-CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, start TEXT, end TEXT UNIQUE);
-CREATE TABLE IF NOT EXISTS unsettled_slices (start TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settled (fingerprint TEXT);
-CREATE TABLE IF NOT EXISTS unwanted_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS builds (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
-"""
-
+from ndr.time import Interval, parse_instant
 
 _AT_PLACE = "table_name = ? AND version = ? AND start = ? AND known_at = ? AND horizon = ?"
 
@@ -66,7 +41,7 @@ class SqliteLedger:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
         except sqlite3.Error as error:
             raise AdapterError(f"the ledger {shown(str(path))} cannot be opened: {error}.") from error
 
@@ -122,6 +97,13 @@ class SqliteLedger:
             db.executemany(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(*_place(p), p.id, p.rows, p.path, p.checksum) for p in made],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO publications VALUES (?, ?, ?)",
+                [
+                    (each["version"], _text(parse_instant(each["reference"])), json.dumps(each, sort_keys=True))
+                    for each in record.get("publications", ())
+                ],
             )
             db.execute("INSERT INTO builds (record) VALUES (?)", (json.dumps(dict(record), sort_keys=True),))
 
@@ -227,6 +209,11 @@ class SqliteLedger:
         )
         return [datetime.fromisoformat(start) for (start,) in rows]
 
+    def days(self) -> dict[datetime, datetime]:
+        """The days for which any record was imported, and when the first of its records was known."""
+        query = "SELECT substr(start, 1, 10), min(known_at) FROM unit_slices GROUP BY 1 ORDER BY 1"
+        return {datetime.fromisoformat(d): datetime.fromisoformat(known) for d, known in self._db.execute(query)}
+
     def asked_publications(self, version: str) -> dict[datetime, bool]:
         """The reference times for which baselines were asked for, and whether provisional ones will do."""
         query = "SELECT reference, provisional FROM asked_publications WHERE version = ? ORDER BY reference"
@@ -238,6 +225,11 @@ class SqliteLedger:
             db.execute(
                 "INSERT OR REPLACE INTO asked_publications VALUES (?, ?, ?)", (version, _text(reference), provisional)
             )
+
+    def publication_records(self, version: str) -> dict[datetime, dict[str, Any]]:
+        """How the publications came about that were made, by reference time."""
+        query = "SELECT reference, record FROM publications WHERE version = ? ORDER BY reference"
+        return {datetime.fromisoformat(at): json.loads(record) for at, record in self._db.execute(query, (version,))}
 
     def settled_under(self, fingerprint: str) -> bool:
         """Whether the last finished run had this fingerprint."""

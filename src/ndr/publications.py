@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from ndr.ledger import Ledger
@@ -22,37 +23,40 @@ def baselines_of(config: Config) -> Baselines:
 def publications(config: Config, ledger: Ledger) -> list[Publication]:
     """The publications that the data, the schedule and requests call for, by reference time.
 
-    A horizon is published when its first day holds data. References are the midnights of the schedule, the first ones
-    at which a horizon can be published after a stretch of its own length without data, and those that were asked for.
+    A horizon is published when its first day holds data that were known by the reference time. References are the
+    midnights of the schedule, the first ones at which a horizon can be published after a stretch of its own length
+    without data, and those that were asked for.
     """
-    spec, last = baselines_of(config), ledger.last_arrival()
-    held = {floor(start, DAY) for start in ledger.slice_starts()}
+    spec, days_known, last = baselines_of(config), ledger.days(), ledger.last_arrival()
+    if last is None:
+        return []
     asked = ledger.asked_publications(config.feature_spec_version)
     found: dict[datetime, Publication] = {}
-    for reference in {*_scheduled(spec, held, last), *asked}:
-        covered = tuple(h for h in spec.horizons if reference - days(spec.reach(h)) in held)
-        if covered and last and reference <= last:
+    for reference in {*_scheduled(spec, min(days_known), last), *_firsts(spec, days_known), *asked}:
+        firsts = {horizon: reference - days(spec.reach(horizon)) for horizon in spec.horizons}
+        covered = tuple(h for h, day in firsts.items() if days_known.get(day, reference + DAY) <= reference)
+        if covered and reference <= last:
             found[reference] = spec.publication(reference, covered, provisional=False)
         elif asked.get(reference):
             found[reference] = spec.publication(reference, spec.horizons, provisional=True)
     return [found[reference] for reference in sorted(found)]
 
 
-def _scheduled(spec: Baselines, held: set[datetime], last: datetime | None) -> set[datetime]:
-    if not held or last is None:
-        return set()
-    found: set[datetime] = set()
-    for horizon in spec.horizons:
-        length = int(horizon[:-1])
-        for day in held:
-            if not any(day - days(n) in held for n in range(1, length + 1)):
-                found.add(day + days(spec.reach(horizon)))
-    day = floor(min(held), DAY)
-    while day <= last:
-        if spec.schedule == "daily" or (day.weekday() == 0 if spec.schedule == "weekly" else day.day == 1):
-            found.add(day)
-        day += DAY
-    return found
+def _firsts(spec: Baselines, known: Collection[datetime]) -> set[datetime]:
+    """The first midnights at which a horizon is covered after a stretch of its own length without data."""
+    return {
+        day + days(spec.reach(horizon))
+        for horizon in spec.horizons
+        for day in known
+        if not any(day - days(back) in known for back in range(1, int(horizon[:-1]) + 1))
+    }
+
+
+def _scheduled(spec: Baselines, first: datetime, last: datetime) -> set[datetime]:
+    midnights = (first + DAY * n for n in range((last - first) // DAY + 1))
+    if spec.schedule == "daily":
+        return set(midnights)
+    return {day for day in midnights if (day.weekday() == 0 if spec.schedule == "weekly" else day.day == 1)}
 
 
 def warmup_reference(ledger: Ledger) -> datetime | None:

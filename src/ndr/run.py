@@ -19,7 +19,7 @@ from ndr.plan import Inputs, Step
 from ndr.publications import publications
 from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
-from ndr.table import Context, Given, PartKey, Table
+from ndr.table import Context, Given, PartKey, Publication, Table
 from ndr.tables.sessions import sessions
 from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
 
@@ -71,9 +71,28 @@ def _publish(shop: Workshop) -> None:
     """Let the tables of the publications that were made come into force, all at once."""
     made = [part for parts in shop.drafts.values() for part in parts.values()]
     shop.drafts.clear()
-    if made:
-        shop.ledger.commit(made, [], {"publication": [_fact(part) for part in made]})
-        sweep(shop.lake, shop.ledger)
+    if not made:
+        return
+    records = [_told(p, made, shop) for p in publications(shop.config, shop.ledger)]
+    shop.ledger.commit(made, [], {"publications": [record for record in records if record["parts"]]})
+    sweep(shop.lake, shop.ledger)
+
+
+def _told(publication: Publication, made: Sequence[Part], shop: Workshop) -> dict[str, Any]:
+    """What is remembered of a publication: its bounds, what it was made by and of, and its parts."""
+    own = [part for part in made if part.key.start == publication.reference]
+    prints = fingerprints(shop.config)
+    return {
+        "version": shop.config.feature_spec_version,
+        "reference": iso(publication.reference),
+        "provisional": publication.provisional,
+        "bounds": {name: [iso(each.start), iso(each.end)] for name, each in publication.horizons.items()},
+        "fingerprints": {part.table: prints[part.table] for part in own},
+        "code": __version__,
+        "engine": shop.engine.name,
+        "finished": iso(datetime.now(UTC).replace(tzinfo=None)),
+        "parts": [_fact(part) for part in own],
+    }
 
 
 def sweep(lake: Lake, ledger: Ledger) -> None:
@@ -151,7 +170,7 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     paths = {key: part_path(table, version, key, _file_name(step, key, batches)) for key in chunk}
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
-    counts = shop.engine.write(query, inputs, table.stored_columns, table.order or table.keys, outputs)
+    counts = shop.engine.write(query, inputs, table.stored_columns, table.order or table.keys, outputs, table.apart)
     drafts = [
         Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")
         for key, rows in zip(chunk, counts, strict=True)

@@ -25,11 +25,12 @@ from worlds import config_of
 
 Row = dict[str, Any]
 Tables = dict[str, pa.Table]
+_AMOUNTS = ("z", "value", "baseline")
 ARROW = {
     "string": pa.string(), "boolean": pa.bool_(), "int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64(),
     "timestamp(6)": pa.timestamp("us"),
     "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": pa.list_(
-        pa.struct([("metric", pa.string()), *((n, pa.float64()) for n in ("z", "value", "baseline")), ("source", pa.string())])
+        pa.struct([("metric", pa.string()), *((n, pa.float64()) for n in _AMOUNTS), ("source", pa.string())])
     ),
 }  # fmt: skip
 

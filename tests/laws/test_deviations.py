@@ -75,10 +75,10 @@ def expect_top(got: Sequence[Row] | None, deviating: Sequence[Row]) -> None:
     assert len(got) == min(5, len(deviating)), (got, deviating)
     by_metric = {each["metric"]: each for each in deviating}
     for place, each in enumerate(got):
-        assert all(alike(each[name], by_metric[each["metric"]][name]) for name in by_metric[each["metric"]])
-        assert alike(abs(each["z"]), abs(deviating[place]["z"]))
-    order = [(-abs(each["z"]), each["metric"]) for each in got]
-    assert order == sorted(order)
+        own = by_metric[each["metric"]]
+        assert all(alike(each[name], value) for name, value in own.items() if name != "_strength")
+        assert alike(own["_strength"], deviating[place]["_strength"]), (each, deviating[place])
+        assert own["_strength"] or alike(abs(each["z"]), abs(deviating[place]["z"]))
 
 
 def expect_beacon(row: Row, candidates: Sequence[tuple[float, Row]]) -> None:

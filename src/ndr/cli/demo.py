@@ -8,21 +8,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import ibis
-
 from ndr.cli import lakes
 from ndr.cli.output import Progress, write_rows
-from ndr.cli.running import build_news, source_specs
+from ndr.cli.running import build_everything, deviant_facts, source_specs, tell_deviant
 from ndr.errors import UsageError, shown
-from ndr.run import Workshop
 from ndr.sources.files import list_files
 from ndr.sources.imports import Importer
 from ndr.sources.simulate import SimulationSpec, simulate
+from ndr.sources.truth import found_by, read_truth, recall_at
 from ndr.specs import checked
-from ndr.summary import known_window_ends, stored
-from ndr.table import PartKey
-from ndr.tables.fg_a import fg_a
-from ndr.time import iso, parse_instant
+from ndr.standing import most_deviant, standing
+from ndr.tables.fg_a import WINDOWS
+from ndr.time import Interval, parse_instant
+
+DEMO = {"hosts": 40, "days": 10.5, "formats": ("palo_alto",)}
+"""Nine days are what the first baselines need; the attacks lie in what comes after."""
+_PLACES = 10
 
 
 def add_commands(commands: Any) -> None:
@@ -45,7 +46,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    asked = {name: getattr(options, name) for name in SimulationSpec.model_fields}
+    asked = {name: getattr(options, name, None) for name in SimulationSpec.model_fields}
     asked["start"] = parse_instant(options.start) if options.start else None
     spec = checked(SimulationSpec, {name: value for name, value in asked.items() if value is not None}, "simulate")
     bar = Progress("simulate")
@@ -62,64 +63,36 @@ def _demo(options: argparse.Namespace) -> int:
     if out.exists() and not (out / "logs" / "truth.json").exists() and any(out.iterdir()):
         raise UsageError(f"{shown(str(out))!r} holds something else; give --out a new folder.")
     shutil.rmtree(out, ignore_errors=True)
-    spec = checked(SimulationSpec, {"hosts": 60, "days": 2, "formats": ("palo_alto",)}, "demo")
+    spec = checked(SimulationSpec, DEMO, "demo")
     made = simulate(out / "logs", spec)
     ours = argparse.Namespace(lake=str(out / "lake"), config=None, memory_limit="4GB", threads=None, verbose=False)
     with lakes.open_lake(ours, existing=False, writes=True) as opened, opened.lake.writing(0):
         config = opened.shop.config
         importer = Importer(opened.lake, opened.ledger, source_specs(config), config.project_parameters.clock)
         importer.files(list_files([str(out / "logs" / "palo_alto")]))
-        built, _ = build_news(opened)
-        found = {
-            "busiest": _top(opened.shop, "sessions_cnt"),
-            "most_novel": _top(opened.shop, "new_peer_cnt_lookback30d"),
-        }
-    told = {
-        "sessions": made.sessions,
-        "built": built,
-        **found,
-        "logs": str(out / "logs"),
-        "truth": str(made.truth),
-        "lake": str(out / "lake"),
-    }
+        built = build_everything(opened)
+        ranked = most_deviant(opened.shop, built.deviations, limit=spec.hosts)
+        stands = str(standing(opened.shop))
+    found = found_by([(row["host_ip"], _window(row)) for row in ranked], read_truth(made.truth))
+    recall = recall_at(found, _PLACES)
+    told: dict[str, Any] = {
+        "sessions": made.sessions, "built": dict(built.parts), "standing": stands,
+        "most_deviant": [deviant_facts(row) for row in ranked[:_PLACES]],
+        "attacks": [each.row() for each in found], "recall_at_10": recall.share, "recall": str(recall),
+        "logs": str(out / "logs"), "truth": str(made.truth), "lake": str(out / "lake"),
+    }  # fmt: skip
     if options.format == "json":
         print(json.dumps(told, indent=2, default=str))
         return 0
-    print(f"{made.sessions} simulated sessions of {spec.hosts} hosts over {spec.days:g} days\n")
-    for title, rows in (
-        ("Busiest hosts of the last day", found["busiest"]),
-        ("Hosts with most new peers", found["most_novel"]),
-    ):
-        print(title)
-        write_rows(rows, "table")
-        print()
+    print(f"{made.sessions} simulated sessions of {spec.hosts} hosts over {spec.days:g} days; {stands}")
+    tell_deviant(told["most_deviant"])
+    print("What was planted, and the place of the attacking host among all hosts")
+    write_rows(told["attacks"], "table")
+    print(f"{recall}\n")
     print(f"logs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
-    print(f"next: ndr show fg_a --lake {told['lake']} --host {found['busiest'][0]['host_ip']}")
+    print(f"next: ndr show fg_c --lake {told['lake']} --host {ranked[0]['host_ip']}")
     return 0
 
 
-def _top(shop: Workshop, column: str, limit: int = 10) -> list[dict[str, Any]]:
-    """The hosts with the highest value over the last 24 hours."""
-    end = known_window_ends(shop)[-1]
-    rows = fg_a.unbound("rows")
-    shown_columns = [
-        "host_ip",
-        "segment_id",
-        "window_end_ts",
-        "sessions_cnt",
-        "peer_ip_nunique",
-        "new_peer_cnt_lookback30d",
-        "failed_ratio",
-        "bytes_src_sum",
-    ]
-    top = (
-        rows.filter(rows.window_label == "w_24h")
-        .order_by(ibis.desc(column), "host_ip")
-        .limit(limit)
-        .select(*shown_columns)
-    )
-    files = stored(fg_a, shop, None, {PartKey(end - fg_a.every, end)})
-    return [
-        {**row, "window_end_ts": iso(row["window_end_ts"])}
-        for row in shop.engine.fetch(shop.engine.compile(top), {"rows": files})
-    ]
+def _window(row: dict[str, Any]) -> Interval:
+    return Interval(row["window_end_ts"] - WINDOWS[row["window_label"]], row["window_end_ts"])

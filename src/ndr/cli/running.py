@@ -7,34 +7,29 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
-from ndr.cli.output import Progress, write_rows
+from ndr.cli.output import Progress, plain, write_rows
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
-from ndr.fingerprint import run_fingerprint
-from ndr.plan import Planner, Step
-from ndr.run import run
+from ndr.news import Built, build_news
+from ndr.publications import publications, warmup_reference
 from ndr.sources.convert import check_spec
 from ndr.sources.files import FileReport, list_files
 from ndr.sources.formats import SOURCES
 from ndr.sources.imports import Batch, Importer, facts
 from ndr.sources.source import SourceSpec
 from ndr.specs import Config, checked
+from ndr.standing import most_deviant, reasons, standing
 from ndr.summary import busiest_networks, host_count, known_window_ends
-from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
-from ndr.tables.fg_a import fg_a
-from ndr.time import DAY, EPOCH, SLICE, Interval, iso, parse_instant, stamp
+from ndr.time import EPOCH, SLICE, Interval, iso, parse_instant, stamp
 
 _PARTLY_DONE = 4
-_AFTERMATH = timedelta(days=31)
-"""How long a session can matter to windows after it: 30 days of lookback and the longest window."""
 
 
 def add_commands(commands: Any) -> None:
@@ -45,6 +40,9 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--mini-batch-id", metavar="NAME", help="import everything as one named batch")
     command.add_argument("--batch-start", metavar="TIME", help="UTC, start of the named batch")
     command.add_argument("--batch-end", metavar="TIME", help="UTC, end of the named batch: when it had arrived")
+    command.add_argument(
+        "--warmup", action="store_true", help="with too little history for baselines, compare with what there is"
+    )
     lakes.add_lake_options(command)
     lakes.add_format_option(command, ("table", "json"))
     command.set_defaults(run=_run)
@@ -94,8 +92,10 @@ def _run(options: argparse.Namespace) -> int:
             opened.shop.config.project_parameters.clock, options.source, batch,
         )  # fmt: skip
         reports = _import(importer, paths)
-        built, within = build_news(opened)
-        summary = _summary(opened, reports, built, within)
+        if options.warmup:
+            warm_up(opened)
+        built = build_everything(opened)
+        summary = _summary(opened, reports, built)
         problem = _no_hosts(opened, reports)
     if options.format == "json":
         print(json.dumps(summary, indent=2))
@@ -117,48 +117,21 @@ def _import(importer: Importer, paths: Sequence[Path]) -> list[FileReport]:
         bar.close()
 
 
-def islands(starts: Iterable[datetime]) -> list[Interval]:
-    """Stretches of time in which some window holds data; a month without a session is not walked through."""
-    found: list[Interval] = []
-    for start in sorted(starts):
-        if found and start <= found[-1].end:
-            found[-1] = Interval(found[-1].start, start + DAY)
-        else:
-            found.append(Interval(start, start + DAY))
-    return found
+def warm_up(opened: OpenLake) -> None:
+    """Ask for provisional baselines where there can be no others yet."""
+    shop = opened.shop
+    reference = warmup_reference(shop.ledger)
+    if reference and not any(not p.provisional for p in publications(shop.config, shop.ledger)):
+        shop.ledger.ask_publication(shop.config.feature_spec_version, reference, provisional=True)
 
 
-def plan_news(opened: OpenLake) -> list[Step]:
-    """What is missing because of imports that no finished run has built on; everything when nothing is new."""
-    ledger = opened.ledger
-    news = ledger.unsettled()
-    if ledger.settled_under(run_fingerprint(opened.shop.config)) and news:
-        return plan_everywhere(opened, [fg_a], Interval(min(news), max(news) + _AFTERMATH))
-    return plan_everywhere(opened, [fg_a])
-
-
-def plan_everywhere(opened: OpenLake, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
-    """What is missing to have the tables wherever there are data, or were until the last import."""
-    ledger = opened.ledger
-    near = Interval(within.start - DAY, within.end) if within else None
-    starts, last = set(ledger.slice_starts(near)), ledger.last_arrival()
-    withdrawn = {start for start in ledger.unsettled() if near is None or near.contains(start)} - starts
-    known = [each.within(Interval(EPOCH, last)) for each in islands(starts)] if last else []
-    chosen = [one for each in (*known, *islands(withdrawn)) if each and (one := each.within(within))]
-    return Planner(opened.shop.config, ledger, opened.lake).plan_each(tables, chosen)
-
-
-def build_news(opened: OpenLake) -> tuple[dict[str, int], Interval | None]:
-    """Make what is missing; the number of parts made of each table, and the interval of the windows among them."""
+def build_everything(opened: OpenLake) -> Built:
+    """Make what is missing, with a bar for those who watch."""
     bar = Progress("build")
-    steps = plan_news(opened)
     try:
-        built = run(steps, opened.shop, bar)
+        return build_news(opened.shop, bar)
     finally:
         bar.close()
-    opened.ledger.settle(run_fingerprint(opened.shop.config))
-    starts = [key.start for step in steps if step.table is fg_a for key in step.ids]
-    return built, Interval(min(starts), max(starts) + SLICE) if starts else None
 
 
 def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | None:
@@ -175,11 +148,9 @@ def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | No
     )
 
 
-def _summary(
-    opened: OpenLake, reports: Sequence[FileReport], built: Mapping[str, int], within: Interval | None
-) -> dict[str, Any]:
+def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Built) -> dict[str, Any]:
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
-    ends = known_window_ends(opened.shop, within)
+    ends = known_window_ends(opened.shop, built.behaviour)
     hosts = host_count(opened.shop, ends)
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
@@ -209,7 +180,10 @@ def _summary(
         "first_window_end": iso(ends[0]) if ends else None,
         "last_window_end": iso(ends[-1]) if ends else None,
         "tables": {name: opened.ledger.row_count(name, t.version(version)) for name, t in TABLES.items()},
-        "built": dict(built),
+        "built": dict(built.parts),
+        "baselines": standing(opened.shop).facts(),
+        "standing": str(standing(opened.shop)),
+        "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
         "lake": str(opened.lake.root),
     }
 
@@ -237,5 +211,31 @@ def _tell(summary: Mapping[str, Any]) -> None:
             [{"table": n, "parts built": summary["built"].get(n, 0), "rows": r} for n, r in summary["tables"].items()],
             "table",
         )
+    print(summary["standing"])
+    tell_deviant(summary["most_deviant"])
     print(f"lake: {summary['lake']}; rows of a host: ndr show fg_a --lake {summary['lake']} --host IP", flush=True)
-    sys.stdout.flush()
+
+
+def deviant_facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the hosts farthest from normal as data, with its reasons."""
+    return {**{name: plain(value) for name, value in row.items()}, "reasons": reasons(row)}
+
+
+def tell_deviant(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The hosts that are farthest from normal, each with its reasons."""
+    if rows:
+        print("\nHosts farthest from normal")
+    for place, row in enumerate(rows, 1):
+        name = f" {shown(row['machine_name'], 60)}" if row["machine_name"] else ""
+        against = AGAINST.get(row["baseline_source"], "nobody")
+        print(
+            f"{place:3}. {row['host_ip']}{name} in {shown(row['segment_id'], 60)}: score {row['score']:.1f}, "
+            f"{row['window_label']} until {row['window_end_ts']}, against {against} ({row['baseline_horizon']})"
+        )
+        for reason in row["reasons"]:
+            print(f"       {reason}")
+    if rows:
+        print()
+
+
+AGAINST = {"host": "its own past", "segment": "its segment", "global": "everybody"}

@@ -11,9 +11,9 @@ from typing import Any
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
-from ndr.cli.running import plan_everywhere
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.lake import checksum
+from ndr.news import plan_everywhere
 from ndr.plan import Step
 from ndr.run import run
 from ndr.summary import host_rows
@@ -82,7 +82,7 @@ def _whole(opened: OpenLake) -> Interval | None:
 
 
 def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table]) -> list[Step]:
-    return plan_everywhere(opened, tables, lakes.interval_of(options, _whole(opened)))
+    return plan_everywhere(opened.shop, tables, lakes.interval_of(options, _whole(opened)))
 
 
 def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:

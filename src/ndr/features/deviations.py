@@ -28,7 +28,7 @@ TRANSFORMS = (
     "excess_ratio_p95", "iqr_dev",
 )  # fmt: skip
 """What is told of each metric, in the order of the columns."""
-_NEEDED = ("median", "p95", "mad", "iqr", "support_count", "cold_start_flag")
+_NEEDED = ("median", "p25", "p95", "p99", "mad", "iqr", "support_count", "cold_start_flag")
 
 
 def check_parity(host: Iterable[str], segment: Iterable[str], everybody: Iterable[str]) -> None:
@@ -107,7 +107,7 @@ def routed(
 
 
 def measured(rows: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str], stage: str) -> ir.Table:
-    """The rows with ``median_``, ``p95_``, ``iqr_``, ``support_``, ``scale_`` and ``z_`` of each metric.
+    """The rows with ``median_``, ``p95_``, ``iqr_``, ``support_``, ``scale_``, ``z_``, ``strength_`` of each metric.
 
     The scale is that of the chosen tier: 1.4826 MAD, else IQR / 1.349; where the host's are 0, the segment's; else the
     metric's smallest step. It is never 0.
@@ -116,16 +116,31 @@ def measured(rows: ir.Table, columns: Mapping[str, Metric], kept: Sequence[str],
     for c, metric in columns.items():
         of = {
             name: _first([(rows[f"tier_{c}"] == place, rows[_of(t, name, c)]) for place, t in enumerate(TIERS)])
-            for name in ("median", "p95", "mad", "iqr", "support_count")
+            for name in _NEEDED[:-1]
         }
         kind = scale(rows[_of("segment", "mad", c)], rows[_of("segment", "iqr", c)])
         kind = ibis.ifelse(rows[f"tier_{c}"] == TIERS.index("host"), kind, ibis.null("float64"))
         spread = ibis.coalesce(scale(of["mad"], of["iqr"]), kind, ibis.literal(metric.floor, "float64"))
-        found |= {f"{name}_{c}": of[name] for name in ("median", "p95", "iqr")}
+        found |= {f"{name}_{c}": of[name] for name in ("median", "p25", "p95", "p99", "iqr")}
         found |= {f"support_{c}": of["support_count"], f"scale_{c}": spread}
     stats = rows.select(*kept, *columns, *(f"tier_{c}" for c in columns), **found).alias(f"{stage}_measured")
     z = {f"z_{c}": (stats[c].cast("float64") - stats[f"median_{c}"]) / stats[f"scale_{c}"] for c in columns}
-    return stats.mutate(**z).alias(f"{stage}_deviating")
+    far = stats.mutate(**z).alias(f"{stage}_deviating")
+    strengths = {f"strength_{c}": _strength(far, c, metric) for c, metric in columns.items()}
+    return far.mutate(**strengths).alias(f"{stage}_weighed")
+
+
+def _strength(rows: ir.Table, column: str, metric: Metric) -> ir.FloatingValue:
+    """How remarkable a deviation is: ln(1 + abs(z)), but no more than ln of how far x is beyond p99, or below p25.
+
+    A backup every night is many robust deviations from the median of its hours, and yet nothing new: it lies within
+    p99. Beyond, (x + k) / (p99 + k) says by what factor it exceeds what was seen; below, (p25 + k) / (x + k).
+    """
+    x, k = rows[column].cast("float64"), ibis.literal(metric.floor, "float64")
+    above, below = (x + k) / (rows[f"p99_{column}"] + k), (rows[f"p25_{column}"] + k) / (x + k)
+    factor = ibis.ifelse(above > 1.0, above, ibis.ifelse(below > 1.0, below, 1.0))
+    distance = rows[f"z_{column}"].abs() + 1.0
+    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln()
 
 
 def transforms(rows: ir.Table, column: str, metric: Metric, z_max: float) -> dict[str, ir.Value]:

@@ -39,38 +39,38 @@ def mean_of_largest(values: Sequence[ir.FloatingValue], count: int) -> ir.Floati
     return ibis.ifelse(ibis.coalesce(*values).notnull(), (0.0 - ordered.sums()) / count, ibis.null("float64"))
 
 
-def _rise(z: ir.FloatingValue) -> ir.FloatingValue:
-    """ln(1 + max(z, 0)): it grows with what is more than normal, ever more slowly."""
-    return (ibis.ifelse(z > 0, z, ibis.ifelse(z.isnull(), z, 0.0)) + 1.0).ln()
-
-
 def scores(rows: ir.Table, columns: Mapping[str, Metric], outbound: Collection[str]) -> dict[str, ir.Value]:
     """The three scores that follow from the deviations alone; their formulas stand with the table."""
 
     def of_theme(theme: str) -> list[ir.FloatingValue]:
-        return [_rise(rows[f"z_{c}"]) for c, metric in columns.items() if c in outbound and theme in metric.themes]
+        """The strength of what is more than normal."""
+        chosen = [c for c, metric in columns.items() if c in outbound and theme in metric.themes]
+        return [ibis.ifelse(rows[f"z_{c}"] < 0, 0.0, rows[f"strength_{c}"]) for c in chosen]
 
     return {
-        "anomaly_strength_core": mean_of_largest([(rows[f"z_{c}"].abs() + 1.0).ln() for c in columns], TOP),
+        "anomaly_strength_core": mean_of_largest([rows[f"strength_{c}"] for c in columns], TOP),
         "exfiltration_suspicion_score": mean_of_largest(of_theme("exfiltration"), 2),
         "lateral_movement_score": mean_of_largest(of_theme("lateral"), 3),
     }
 
 
 def top_deviations(rows: ir.Table, columns: Mapping[str, Metric]) -> ir.ArrayValue:
-    """The five metrics that are farthest from normal, farthest first; those that are not off at all are not told."""
-    distances = [0.0 - rows[f"z_{c}"].abs() for c in columns]
+    """The five metrics of the most remarkable deviations, strongest first; what is not off at all is not told.
+
+    Equal ones go by abs(z), then by name.
+    """
     told = [
         ibis.struct(
             {
-                "order": distance.fill_null(0.0), "metric": ibis.literal(c), "z": rows[f"z_{c}"],
+                "strength": 0.0 - rows[f"strength_{c}"].fill_null(0.0),
+                "distance": 0.0 - rows[f"z_{c}"].abs().fill_null(0.0), "metric": ibis.literal(c), "z": rows[f"z_{c}"],
                 "value": rows[c].cast("float64"), "baseline": rows[f"median_{c}"], "source": source_of(rows, c),
             }
         )
-        for c, distance in zip(columns, distances, strict=True)
+        for c in columns
     ]  # fmt: skip
     names = ("metric", "z", "value", "baseline", "source")
-    first = ibis.array(told).sort()[:TOP].filter(lambda each: each["order"] < 0)
+    first = ibis.array(told).sort()[:TOP].filter(lambda each: each["distance"] < 0)
     return first.map(lambda each: ibis.struct({name: each[name] for name in names}))
 
 

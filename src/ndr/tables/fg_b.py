@@ -88,7 +88,10 @@ class SafetyGap(Spec):
 class Capping(Spec):
     """Which slices are too wild to say what is normal."""
 
-    key_metrics: MetricNames = tuple(m.name for m in BASELINED if "core" in m.themes)
+    key_metrics: MetricNames = Field(
+        default=("sessions_cnt", "failed_cnt", "peer_ip_nunique", "peer_port_nunique"),
+        description="counts; bytes are no good judges, for a backup every night is a million scales off each time",
+    )
     z_max: float = Field(default=50.0, gt=0, description="robust z against the segment above which a slice is left out")
     w_anom: Inert = inert("a wild slice is left out of the quantiles wholly, and counts as support")
 

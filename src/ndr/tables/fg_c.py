@@ -233,13 +233,15 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
       shortest horizon against the longest.
     - Pairs of the window are looked up among the host's, or the segment's while it is cold (``pair_rarity_source``); a
       pair that is not there is new with rarity 1. ``rare_pair_weighted_z_m`` = clipped z times ``pair_rarity_mean``.
-    - ``top_deviations``: the five metrics with the greatest abs(z), with value, baseline and tier.
+    - The *strength* of a deviation is ln(1 + abs(z)), but no more than ln((x + k) / (p99 + k)) above p99 and
+      ln((p25 + k) / (x + k)) below p25; between them 0: what was seen now and then is nothing new.
+    - ``top_deviations``: the five metrics of greatest strength, then abs(z), with z, value, median and tier.
 
-    Scores, with L(z) = ln(1 + max(z, 0)); unknown z count as 0, null when all are unknown:
+    Scores; unknown strengths count as 0, null when all are unknown:
 
-    - ``anomaly_strength_core``: mean of the 5 largest ln(1 + abs(z)) of all metrics in both roles.
-    - ``exfiltration_suspicion_score``: mean of the 2 largest L(z) of outbound metrics of theme exfiltration.
-    - ``lateral_movement_score``: mean of the 3 largest L(z) of outbound metrics of theme lateral.
+    - ``anomaly_strength_core``: mean of the 5 greatest strengths of all metrics in both roles.
+    - ``exfiltration_suspicion_score``: mean of the 2 greatest of outbound metrics of theme exfiltration with z >= 0.
+    - ``lateral_movement_score``: mean of the 3 greatest of outbound metrics of theme lateral with z >= 0.
     - ``beacon_suspicion_score``: of the host's pairs in ``beacons`` and ``slow_beacons`` as of the window end the
       greatest beacon_score (1 - prevalence_share) (1 + rarity) / 2; 0 without any. ``beacon_*`` tells of that pair.
     """

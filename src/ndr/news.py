@@ -1,0 +1,141 @@
+"""News: what there is to build after imports, in two steps: what hosts did, then baselines and how far hosts are off.
+
+The second step trusts the first: which parts exist there is looked up, not planned again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ndr.fingerprint import run_fingerprint
+from ndr.plan import Planner, Step
+from ndr.publications import publications
+from ndr.run import Workshop, run
+from ndr.table import Publication, Table
+from ndr.tables import TABLES
+from ndr.tables.beacons import beacons
+from ndr.tables.fg_a import fg_a
+from ndr.tables.fg_b_host import fg_b_host
+from ndr.tables.fg_c import fg_c
+from ndr.tables.machines import machines
+from ndr.tables.slow_beacons import slow_beacons
+from ndr.time import DAY, END_OF_TIME, EPOCH, SLICE, Interval
+
+BEHAVIOUR = (fg_a, beacons, slow_beacons)
+PUBLISHED = tuple(table for table in TABLES.values() if table.published)
+_LATER = (*PUBLISHED, fg_c)
+_AFTERMATH = timedelta(days=31)
+"""How long a session can matter to windows after it: 30 days of lookback and the longest window."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a run made: parts by table, and the intervals of behaviour and of deviations among them."""
+
+    parts: Mapping[str, int]
+    behaviour: Interval | None
+    deviations: Interval | None
+
+
+def build_news(shop: Workshop, progress: Callable[[str, int, int], None] | None = None) -> Built:
+    """Make all that is missing because of imports that no finished run has built on; everything when nothing is new."""
+    within = _affected(shop)
+    first = plan_everywhere(shop, BEHAVIOUR, within)
+    made = run(first, shop, progress)
+    second = plan_deviations(shop, within)
+    made |= run(second, shop, progress)
+    shop.ledger.settle(_settled_by(shop))
+    return Built(made, _span(first, fg_a), _span(second, fg_c))
+
+
+def _span(steps: Sequence[Step], table: Table) -> Interval | None:
+    starts = [key.start for step in steps if step.table is table for key in step.ids]
+    return Interval(min(starts), max(starts) + SLICE) if starts else None
+
+
+def _settled_by(shop: Workshop) -> str:
+    """What the tables depend on besides the sessions: configuration, inventory, asked publications."""
+    asked = shop.ledger.asked_publications(shop.config.feature_spec_version)
+    inventory = [part.id for part in shop.ledger.parts(machines.name, machines.version(""))]
+    told = "\n".join([run_fingerprint(shop.config), *inventory, *map(str, asked.items())])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _affected(shop: Workshop) -> Interval | None:
+    """The interval in which news can change anything; None for everything."""
+    news = shop.ledger.unsettled()
+    known = news and shop.ledger.settled_under(_settled_by(shop))
+    return Interval(min(news), max(news) + _AFTERMATH) if known else None
+
+
+def islands(starts: Iterable[datetime]) -> list[Interval]:
+    """Stretches of time in which some window holds data; a month without a session is not walked through."""
+    found: list[Interval] = []
+    for start in sorted(starts):
+        if found and start <= found[-1].end:
+            found[-1] = Interval(found[-1].start, start + DAY)
+        else:
+            found.append(Interval(start, start + DAY))
+    return found
+
+
+def inhabited(shop: Workshop, within: Interval | None = None) -> list[Interval]:
+    """Where there are data, or were until the last import."""
+    ledger = shop.ledger
+    near = Interval(within.start - DAY, within.end) if within else None
+    starts, last = set(ledger.slice_starts(near)), ledger.last_arrival()
+    withdrawn = {start for start in ledger.unsettled() if near is None or near.contains(start)} - starts
+    known = [each.within(Interval(EPOCH, last)) for each in islands(starts)] if last else []
+    return [one for each in (*known, *islands(withdrawn)) if each and (one := each.within(within))]
+
+
+def plan_everywhere(shop: Workshop, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
+    """What is missing to have the tables wherever there are data; of published tables, the publications there."""
+    chosen = inhabited(shop, within)
+    if any(table.published for table in tables):
+        chosen += _midnights(p for p in publications(shop.config, shop.ledger) if _asked_for(p, within))
+    return Planner(shop.config, shop.ledger, shop.lake).plan_each(tables, chosen)
+
+
+def _asked_for(publication: Publication, within: Interval | None) -> bool:
+    return within is None or within.contains(publication.reference)
+
+
+def _midnights(chosen: Iterable[Publication]) -> list[Interval]:
+    return [Interval(p.reference, p.reference + DAY) for p in chosen]
+
+
+def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step]:
+    """What is missing of baselines and deviations, given the behaviour that exists.
+
+    Baselines of a reference time are looked at when news lie in what they look at, or when they were never made; where
+    they are made, so are the deviations from them.
+    """
+    known = publications(shop.config, shop.ledger)
+    made = {part.key.start for part in shop.ledger.parts(fg_b_host.name, shop.config.feature_spec_version)}
+    chosen = [p for p in known if within is None or p.reference not in made or _looks_at(p, within)]
+    if not known:
+        return []
+    trusted = {table for table in TABLES.values() if table not in _LATER}
+    planner = Planner(shop.config, shop.ledger, shop.lake, trusted)
+    fresh = planner.plan_each(PUBLISHED, _midnights(chosen))
+    remade = {key.start for step in fresh for key in step.ids}
+    spans: list[Interval | None] = [within]
+    spans += [_service(p, known) for p in known if p.reference in remade]
+    intervals = [one for span in spans for one in inhabited(shop, span)]
+    return planner.plan_each(_LATER, [*_midnights(chosen), *intervals])
+
+
+def _looks_at(publication: Publication, news: Interval) -> bool:
+    return any(each.start < news.end and news.start < each.end for each in publication.horizons.values())
+
+
+def _service(publication: Publication, known: Sequence[Publication]) -> Interval | None:
+    """The interval of the moments that are compared with a publication, or more; None for all."""
+    if publication.provisional:
+        return None
+    later = [p.reference for p in known if not p.provisional and p.reference > publication.reference]
+    return Interval(publication.reference - SLICE, min(later, default=END_OF_TIME))
