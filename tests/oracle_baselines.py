@@ -29,6 +29,7 @@ class Measure:
     floor: float = 1.0
     themes: frozenset[str] = frozenset()
     outbound: bool = True
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

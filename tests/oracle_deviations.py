@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 from oracle_baselines import DAY, PLACE, QUARTER, BaselineConfig, Key, Published, Row, Table, own_scale
@@ -28,8 +29,9 @@ class Publication:
 
 
 def in_force(publications: Iterable[Publication], end: datetime) -> Publication | None:
-    """The publication that a window end is compared with."""
-    known = sorted(publications, key=lambda p: p.reference)
+    """The publication that a window end is compared with: none is, that is more than a season away."""
+    near = (p for p in publications if abs(p.reference - end) <= 92 * DAY)
+    known = sorted(near, key=lambda p: p.reference)
     regular = [p for p in known if not p.provisional and p.reference <= end]
     makeshift = [p for p in known if p.provisional]
     past = [p for p in makeshift if p.reference <= end]
@@ -113,7 +115,7 @@ class Compared:
         if z is None:
             return None
         factor = max((x + k) / (self.stat(m, "p99") + k), (self.stat(m, "p25") + k) / (x + k), 1.0)
-        return math.log(min(1 + abs(z), factor))
+        return math.log(min(1 + abs(z), factor)) * self.config.metrics[m].weight
 
     def stat(self, m: str, name: str) -> Any:
         source = self.sources[m]
@@ -236,7 +238,8 @@ def beacon_candidates(c: Compared, beacons: Iterable[Row], slow_beacons: Iterabl
     scored = []
     for rows, scored_at in ((beacons, hour), (slow_beacons, day)):
         for b in rows:
-            if b["src_ip"] == c.row["host_ip"] and b["beacon_end_ts"] == scored_at:
+            to_many = ip_address(b["dst_ip"]).is_multicast or b["dst_ip"].startswith("255.")
+            if b["src_ip"] == c.row["host_ip"] and b["beacon_end_ts"] == scored_at and not to_many:
                 found = rarity(c, b["dst_ip"], b["dst_port"])
                 rare = found["pair_rarity_score"] if found else 1.0
                 scored.append((b["beacon_score"] * (1 - b["prevalence_share"]) * (1 + rare) / 2, b))

@@ -39,7 +39,7 @@ def measures(names: Iterable[str]) -> dict[str, Measure]:
     """The metrics in both roles, as they are declared."""
     declared = [BY_NAME[name] for name in names]
     return {
-        metric.column(role): Measure(metric.floor, frozenset(metric.themes), role == "outbound")
+        metric.column(role): Measure(metric.floor, frozenset(metric.themes), role == "outbound", metric.weight)
         for role in ("outbound", "inbound")
         for metric in declared
     }
@@ -180,7 +180,7 @@ def _beacons(pick: Pick, ends: Sequence[datetime], step: timedelta, n: int) -> l
     for _ in range(n):
         end: datetime = pick(ends)
         scored = end - (end - datetime(1970, 1, 1)) % step - pick((0, 0, 0, 1)) * step
-        source, peer, port = pick(("10.1.1.1", "10.1.2.1", "10.1.1.99")), pick(PEERS), pick(PORTS)
+        source, peer, port = pick(("10.1.1.1", "10.1.2.1", "10.1.1.99")), pick((*PEERS, "239.1.2.3")), pick(PORTS)
         found[source, peer, port, scored] = {
             "src_ip": source, "dst_ip": peer, "dst_port": port, "beacon_end_ts": scored, "connections_cnt": 9,
             "interval_median_seconds": pick((60.0, 3600.5)), "interval_regularity": pick(SCORES),

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from ndr.fingerprint import run_fingerprint
 from ndr.plan import Planner, Step
-from ndr.publications import publications
+from ndr.publications import publications, stretches
 from ndr.run import Workshop, run
-from ndr.table import Publication, Table
+from ndr.table import SERVICE, Publication, Table
 from ndr.tables import TABLES
 from ndr.tables.beacons import beacons
 from ndr.tables.fg_a import fg_a
@@ -22,7 +22,7 @@ from ndr.tables.fg_b_host import fg_b_host
 from ndr.tables.fg_c import fg_c
 from ndr.tables.machines import machines
 from ndr.tables.slow_beacons import slow_beacons
-from ndr.time import DAY, END_OF_TIME, EPOCH, SLICE, Interval
+from ndr.time import DAY, EPOCH, SLICE, Interval
 
 BEHAVIOUR = (fg_a, beacons, slow_beacons)
 PUBLISHED = tuple(table for table in TABLES.values() if table.published)
@@ -71,25 +71,14 @@ def _affected(shop: Workshop) -> Interval | None:
     return Interval(min(news), max(news) + _AFTERMATH) if known else None
 
 
-def islands(starts: Iterable[datetime]) -> list[Interval]:
-    """Stretches of time in which some window holds data; a month without a session is not walked through."""
-    found: list[Interval] = []
-    for start in sorted(starts):
-        if found and start <= found[-1].end:
-            found[-1] = Interval(found[-1].start, start + DAY)
-        else:
-            found.append(Interval(start, start + DAY))
-    return found
-
-
 def inhabited(shop: Workshop, within: Interval | None = None) -> list[Interval]:
     """Where there are data, or were until the last import."""
     ledger = shop.ledger
     near = Interval(within.start - DAY, within.end) if within else None
     starts, last = set(ledger.slice_starts(near)), ledger.last_arrival()
     withdrawn = {start for start in ledger.unsettled() if near is None or near.contains(start)} - starts
-    known = [each.within(Interval(EPOCH, last)) for each in islands(starts)] if last else []
-    return [one for each in (*known, *islands(withdrawn)) if each and (one := each.within(within))]
+    known = [each.within(Interval(EPOCH, last)) for each in stretches(starts)] if last else []
+    return [one for each in (*known, *stretches(withdrawn)) if each and (one := each.within(within))]
 
 
 def plan_everywhere(shop: Workshop, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
@@ -133,9 +122,8 @@ def _looks_at(publication: Publication, news: Interval) -> bool:
     return any(each.start < news.end and news.start < each.end for each in publication.horizons.values())
 
 
-def _service(publication: Publication, known: Sequence[Publication]) -> Interval | None:
-    """The interval of the moments that are compared with a publication, or more; None for all."""
-    if publication.provisional:
-        return None
+def _service(publication: Publication, known: Sequence[Publication]) -> Interval:
+    """The interval of the moments that are compared with a publication, or more."""
     later = [p.reference for p in known if not p.provisional and p.reference > publication.reference]
-    return Interval(publication.reference - SLICE, min(later, default=END_OF_TIME))
+    start = publication.reference - (SERVICE if publication.provisional else SLICE)
+    return Interval(start, min([publication.reference + SERVICE + SLICE, *later]))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from ndr.ledger import Ledger
 from ndr.specs import Config
-from ndr.table import Publication
+from ndr.table import Publication, in_force
 from ndr.tables.fg_b import Baselines
 from ndr.tables.fg_b_host import fg_b_host
-from ndr.time import DAY, ceil, days, floor
+from ndr.time import DAY, Interval, ceil, days, floor
 
 
 def baselines_of(config: Config) -> Baselines:
@@ -23,9 +23,9 @@ def baselines_of(config: Config) -> Baselines:
 def publications(config: Config, ledger: Ledger) -> list[Publication]:
     """The publications that the data, the schedule and requests call for, by reference time.
 
-    A horizon is published when its first day holds data that were known by the reference time. References are the
-    midnights of the schedule, the first ones at which a horizon can be published after a stretch of its own length
-    without data, and those that were asked for.
+    A horizon is *covered* when its first day and at least half of its days hold data that were known by the reference
+    time; only covered horizons are published. References are the midnights of the schedule, the first ones at which a
+    horizon can be published after a stretch of its own length without data, and those that were asked for.
     """
     spec, days_known, last = baselines_of(config), ledger.days(), ledger.last_arrival()
     if last is None:
@@ -33,13 +33,27 @@ def publications(config: Config, ledger: Ledger) -> list[Publication]:
     asked = ledger.asked_publications(config.feature_spec_version)
     found: dict[datetime, Publication] = {}
     for reference in {*_scheduled(spec, min(days_known), last), *_firsts(spec, days_known), *asked}:
-        firsts = {horizon: reference - days(spec.reach(horizon)) for horizon in spec.horizons}
-        covered = tuple(h for h, day in firsts.items() if days_known.get(day, reference + DAY) <= reference)
+        held = [day for day, known in days_known.items() if day < reference and known <= reference]
+        covered = tuple(horizon for horizon in spec.horizons if _covered(spec, horizon, reference, held))
         if covered and reference <= last:
             found[reference] = spec.publication(reference, covered, provisional=False)
         elif asked.get(reference):
-            found[reference] = spec.publication(reference, spec.horizons, provisional=True)
+            found[reference] = spec.publication(reference, _distinct(spec, reference, held), provisional=True)
     return [found[reference] for reference in sorted(found)]
+
+
+def _covered(spec: Baselines, horizon: str, reference: datetime, held: Collection[datetime]) -> bool:
+    bounds = spec.publication(reference, (horizon,), provisional=False).horizons[horizon]
+    inside = [day for day in held if bounds.contains(day)]
+    return bounds.start in inside and 2 * len(inside) >= (bounds.end - bounds.start) // DAY
+
+
+def _distinct(spec: Baselines, reference: datetime, held: Collection[datetime]) -> tuple[str, ...]:
+    """The horizons of a provisional publication: the shortest, and longer ones that look at more data than it."""
+    found: dict[int, str] = {}
+    for horizon in sorted(spec.horizons, key=lambda name: int(name[:-1])):
+        found.setdefault(sum(1 for day in held if day >= reference - days(spec.reach(horizon))), horizon)
+    return tuple(found.values())
 
 
 def _firsts(spec: Baselines, known: Collection[datetime]) -> set[datetime]:
@@ -59,14 +73,27 @@ def _scheduled(spec: Baselines, first: datetime, last: datetime) -> set[datetime
     return {day for day in midnights if (day.weekday() == 0 if spec.schedule == "weekly" else day.day == 1)}
 
 
-def warmup_reference(ledger: Ledger) -> datetime | None:
-    """The reference of a provisional publication: the last midnight with a whole day of data before it, else the next.
+def warmup_references(config: Config, ledger: Ledger) -> list[datetime]:
+    """The references of provisional publications for every stretch of data that no regular baselines serve.
 
-    None without data.
+    For each it is the last midnight with a whole day of its data before it, else the next midnight.
     """
-    starts, last = ledger.slice_starts(), ledger.last_arrival()
-    if not starts or last is None:
-        return None
-    midnight = floor(last, DAY)
-    near = [start for start in starts if start < midnight]
-    return midnight if near and midnight - max(near[0], midnight - DAY) >= DAY else ceil(last, DAY)
+    known, last = [p for p in publications(config, ledger) if not p.provisional], ledger.last_arrival()
+    found = []
+    for stretch in stretches(ledger.slice_starts()):
+        end = min(stretch.end, last) if last else stretch.end
+        if not in_force(known, end):
+            midnight = floor(end, DAY)
+            found.append(midnight if midnight - stretch.start >= DAY else ceil(end, DAY))
+    return found
+
+
+def stretches(starts: Iterable[datetime]) -> list[Interval]:
+    """Stretches of time in which some window holds data; a month without a session is not walked through."""
+    found: list[Interval] = []
+    for start in sorted(starts):
+        if found and start <= found[-1].end:
+            found[-1] = Interval(found[-1].start, start + DAY)
+        else:
+            found.append(Interval(start, start + DAY))
+    return found

@@ -20,6 +20,7 @@ from ndr.publications import publications
 from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
 from ndr.table import Context, Given, PartKey, Publication, Table
+from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
 from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
 
@@ -73,17 +74,22 @@ def _publish(shop: Workshop) -> None:
     shop.drafts.clear()
     if not made:
         return
-    records = [_told(p, made, shop) for p in publications(shop.config, shop.ledger)]
-    shop.ledger.commit(made, [], {"publications": [record for record in records if record["parts"]]})
+    remade = {part.key.start for part in made}
+    known = (p for p in publications(shop.config, shop.ledger) if p.reference in remade)
+    shop.ledger.commit(made, [], {"publications": [_told(p, made, shop) for p in known]})
     sweep(shop.lake, shop.ledger)
 
 
 def _told(publication: Publication, made: Sequence[Part], shop: Workshop) -> dict[str, Any]:
     """What is remembered of a publication: its bounds, what it was made by and of, and its parts."""
-    own = [part for part in made if part.key.start == publication.reference]
+    version, midnight = shop.config.feature_spec_version, Interval(publication.reference, publication.reference + DAY)
+    published = (name for name, table in TABLES.items() if table.published)
+    parts = {(p.table, p.key): p for name in published for p in shop.ledger.parts(name, version, midnight)}
+    parts |= {(part.table, part.key): part for part in made if part.key.start == publication.reference}
+    own = [parts[place] for place in sorted(parts)]
     prints = fingerprints(shop.config)
     return {
-        "version": shop.config.feature_spec_version,
+        "version": version,
         "reference": iso(publication.reference),
         "provisional": publication.provisional,
         "bounds": {name: [iso(each.start), iso(each.end)] for name, each in publication.horizons.items()},

@@ -48,17 +48,21 @@ class Publication:
         return [PartKey(self.reference, self.reference, horizon) for horizon in self.horizons]
 
 
+SERVICE = timedelta(days=92)
+"""How long baselines serve at most: what was normal a season ago says little."""
+
+
 def in_force(known: Sequence[Publication], moment: datetime) -> Publication | None:
-    """The publication that a moment is compared with.
+    """The publication that a moment is compared with, by reference times at most a season away.
 
     The latest regular one not after the moment, else the latest provisional one not after it, else the earliest
     provisional one, which then looks back; None when there is none.
     """
     for provisional in (False, True):
-        past = [p for p in known if p.provisional is provisional and p.reference <= moment]
+        past = [p for p in known if p.provisional is provisional and moment - SERVICE <= p.reference <= moment]
         if past:
             return past[-1]
-    return next((p for p in known if p.provisional), None)
+    return next((p for p in known if p.provisional and moment < p.reference <= moment + SERVICE), None)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ ROOMS = {
     "status": "tables",
     "show": "tables",
     "machines": "machines",
+    "baselines": "baselines",
     "catalog": "about",
     "spec": "spec",
     "simulate": "demo",

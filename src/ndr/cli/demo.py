@@ -17,11 +17,11 @@ from ndr.sources.imports import Importer
 from ndr.sources.simulate import SimulationSpec, simulate
 from ndr.sources.truth import found_by, read_truth, recall_at
 from ndr.specs import checked
-from ndr.standing import most_deviant, standing
+from ndr.standing import RHYTHM, most_deviant, standing
 from ndr.tables.fg_a import WINDOWS
-from ndr.time import Interval, parse_instant
+from ndr.time import DAY, Interval, parse_instant
 
-DEMO = {"hosts": 40, "days": 10.5, "formats": ("palo_alto",)}
+DEMO = {"hosts": 40, "days": 10, "attack_days": 1, "sessions_per_host_day": 250, "formats": ("palo_alto",)}
 """Nine days are what the first baselines need; the attacks lie in what comes after."""
 _PLACES = 10
 
@@ -37,6 +37,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--sessions-per-host-day", type=float, metavar="N", help="average of a week")
     command.add_argument("--formats", nargs="+", choices=("palo_alto", "zeek"), help="the same sessions in each")
     command.add_argument("--attacks", nargs="*", metavar="KIND", help="kinds of attack; none for a quiet network")
+    command.add_argument("--attack-days", type=float, metavar="N", help="attacks lie in the last N days")
     command.add_argument("--time-zone", metavar="ZONE", help="where the people live whose rhythm it is")
     command.set_defaults(run=_simulate)
     demo = commands.add_parser("demo", help="simulate a small network, run it, show who stands out")
@@ -46,7 +47,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    asked = {name: getattr(options, name, None) for name in SimulationSpec.model_fields}
+    asked = {name: getattr(options, name) for name in SimulationSpec.model_fields}
     asked["start"] = parse_instant(options.start) if options.start else None
     spec = checked(SimulationSpec, {name: value for name, value in asked.items() if value is not None}, "simulate")
     bar = Progress("simulate")
@@ -95,4 +96,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _window(row: dict[str, Any]) -> Interval:
-    return Interval(row["window_end_ts"] - WINDOWS[row["window_label"]], row["window_end_ts"])
+    """What a row of the ranking looks at: its window, or the day in which it has a rhythm."""
+    by_rhythm = row["beacon_suspicion_score"] * RHYTHM >= row["score"]
+    length = DAY if by_rhythm else WINDOWS[row["window_label"]]
+    return Interval(row["window_end_ts"] - length, row["window_end_ts"])

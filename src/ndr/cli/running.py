@@ -16,7 +16,7 @@ from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, plain, write_rows
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.news import Built, build_news
-from ndr.publications import publications, warmup_reference
+from ndr.publications import warmup_references
 from ndr.sources.convert import check_spec
 from ndr.sources.files import FileReport, list_files
 from ndr.sources.formats import SOURCES
@@ -119,10 +119,9 @@ def _import(importer: Importer, paths: Sequence[Path]) -> list[FileReport]:
 
 def warm_up(opened: OpenLake) -> None:
     """Ask for provisional baselines where there can be no others yet."""
-    shop = opened.shop
-    reference = warmup_reference(shop.ledger)
-    if reference and not any(not p.provisional for p in publications(shop.config, shop.ledger)):
-        shop.ledger.ask_publication(shop.config.feature_spec_version, reference, provisional=True)
+    config, ledger = opened.shop.config, opened.ledger
+    for reference in warmup_references(config, ledger):
+        ledger.ask_publication(config.feature_spec_version, reference, provisional=True)
 
 
 def build_everything(opened: OpenLake) -> Built:
@@ -227,7 +226,7 @@ def tell_deviant(rows: Sequence[Mapping[str, Any]]) -> None:
         print("\nHosts farthest from normal")
     for place, row in enumerate(rows, 1):
         name = f" {shown(row['machine_name'], 60)}" if row["machine_name"] else ""
-        against = AGAINST.get(row["baseline_source"], "nobody")
+        against = AGAINST.get(row["baseline_source"], "no baseline")
         print(
             f"{place:3}. {row['host_ip']}{name} in {shown(row['segment_id'], 60)}: score {row['score']:.1f}, "
             f"{row['window_label']} until {row['window_end_ts']}, against {against} ({row['baseline_horizon']})"

@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
     show.add_argument(
         "--at", metavar="TIME", help="UTC: the part that holds or ends at this moment (default: the last)"
     )
-    show.add_argument("--limit", type=_count, default=20, metavar="N", help="at most so many rows (default 20)")
+    show.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many rows (default 20)")
     for command in (plan, build):
         lakes.add_interval_options(command)
     for command, what in ((plan, _plan), (build, _build), (status, _status), (show, _show)):
@@ -46,7 +46,8 @@ def add_commands(commands: Any) -> None:
         command.set_defaults(run=what)
 
 
-def _count(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number from 1, as an option gives it."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{shown(text)!r} is no whole number from 1")
     return int(text)

@@ -134,13 +134,14 @@ def _strength(rows: ir.Table, column: str, metric: Metric) -> ir.FloatingValue:
     """How remarkable a deviation is: ln(1 + abs(z)), but no more than ln of how far x is beyond p99, or below p25.
 
     A backup every night is many robust deviations from the median of its hours, and yet nothing new: it lies within
-    p99. Beyond, (x + k) / (p99 + k) says by what factor it exceeds what was seen; below, (p25 + k) / (x + k).
+    p99. Beyond, (x + k) / (p99 + k) says by what factor it exceeds what was seen; below, (p25 + k) / (x + k). What is
+    no count counts half.
     """
     x, k = rows[column].cast("float64"), ibis.literal(metric.floor, "float64")
     above, below = (x + k) / (rows[f"p99_{column}"] + k), (rows[f"p25_{column}"] + k) / (x + k)
     factor = ibis.ifelse(above > 1.0, above, ibis.ifelse(below > 1.0, below, 1.0))
     distance = rows[f"z_{column}"].abs() + 1.0
-    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln()
+    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln() * metric.weight
 
 
 def transforms(rows: ir.Table, column: str, metric: Metric, z_max: float) -> dict[str, ir.Value]:

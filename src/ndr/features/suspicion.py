@@ -13,6 +13,8 @@ from ndr.metric import Metric
 
 DEVIATION = "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>"
 TOP = 5
+_TO_MANY = r"^(22[4-9]|23[0-9]|255)\.|^ff[0-9a-f]{2}:"
+"""Multicast and limited broadcast addresses, in their canonical form."""
 BEACON = {
     "beacon_dst_ip": "string",
     "beacon_dst_port": "int32",
@@ -75,7 +77,10 @@ def top_deviations(rows: ir.Table, columns: Mapping[str, Metric]) -> ir.ArrayVal
 
 
 def beacons_of(beacons: ir.Table, slow_beacons: ir.Table, frames: ir.Table) -> ir.Table:
-    """One row per window end and pair that was scored, by the hour and by the midnight that had passed by then."""
+    """One row per window end and pair that was scored, by the hour and by the midnight that had passed by then.
+
+    What is sent to many at once (multicast, broadcast) calls nobody home.
+    """
     ends = frames.select("window_end_ts", "beacon_end_ts", "slow_beacon_end_ts").distinct()
     slow = ends.select("window_end_ts", beacon_end_ts=ends.slow_beacon_end_ts)
     both = [
@@ -83,6 +88,7 @@ def beacons_of(beacons: ir.Table, slow_beacons: ir.Table, frames: ir.Table) -> i
         for scored, end in ((beacons, ends.drop("slow_beacon_end_ts")), (slow_beacons, slow))
     ]
     found = both[0].union(both[1].select(*both[0].columns))
+    found = found.filter(~found.dst_ip.re_search(_TO_MANY))
     return found.mutate(dst_port=found.dst_port.fill_null(NO_PORT))
 
 

@@ -234,7 +234,8 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
     - Pairs of the window are looked up among the host's, or the segment's while it is cold (``pair_rarity_source``); a
       pair that is not there is new with rarity 1. ``rare_pair_weighted_z_m`` = clipped z times ``pair_rarity_mean``.
     - The *strength* of a deviation is ln(1 + abs(z)), but no more than ln((x + k) / (p99 + k)) above p99 and
-      ln((p25 + k) / (x + k)) below p25; between them 0: what was seen now and then is nothing new.
+      ln((p25 + k) / (x + k)) below p25; between them 0: what was seen now and then is nothing new. It counts half for
+      shares, ratios and means, which may be those of one session.
     - ``top_deviations``: the five metrics of greatest strength, then abs(z), with z, value, median and tier.
 
     Scores; unknown strengths count as 0, null when all are unknown:
@@ -242,8 +243,9 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
     - ``anomaly_strength_core``: mean of the 5 greatest strengths of all metrics in both roles.
     - ``exfiltration_suspicion_score``: mean of the 2 greatest of outbound metrics of theme exfiltration with z >= 0.
     - ``lateral_movement_score``: mean of the 3 greatest of outbound metrics of theme lateral with z >= 0.
-    - ``beacon_suspicion_score``: of the host's pairs in ``beacons`` and ``slow_beacons`` as of the window end the
-      greatest beacon_score (1 - prevalence_share) (1 + rarity) / 2; 0 without any. ``beacon_*`` tells of that pair.
+    - ``beacon_suspicion_score``: of the host's pairs in ``beacons`` and ``slow_beacons`` as of the window end, without
+      multicast, the greatest beacon_score (1 - prevalence_share) (1 + rarity) / 2; 0 without any. ``beacon_*`` tells of
+      that pair.
     """
     del settings
     deviations.check_parity(fg_b_host.columns, fg_b_segment.columns, fg_b_global.columns)
