@@ -52,13 +52,13 @@ class Watched:
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output],
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
     ) -> list[int]:  # fmt: skip
         start = time.perf_counter()
         if self.probing:
             self.fetch(f"SELECT bit_xor(hash(made)) AS digest FROM ({query}) AS made", inputs)  # noqa: S608 - our own query
         probed = time.perf_counter()
-        rows = self.engine.write(query, inputs, columns, order, outputs)
+        rows = self.engine.write(query, inputs, columns, order, outputs, apart)
         self.queries += probed - start
         self.writes += time.perf_counter() - probed
         return rows
@@ -67,16 +67,16 @@ class Watched:
 class Ground:
     """A lake in a folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, jobs: Mapping[str, Any] | None = None, memory_limit: str = MEMORY_LIMIT) -> None:
         self.root = root
         self.lake = LocalLake(root)
         self.ledger = SqliteLedger(root / LEDGER)
-        self._engine = DuckDB(str(root / STAGING), memory_limit=MEMORY_LIMIT)
+        self._engine = DuckDB(str(root / STAGING), memory_limit=memory_limit)
         queries = root.parent / "queries"
         queries.mkdir(exist_ok=True)
-        self.opened = OpenLake(
-            self.lake, self.ledger, Workshop(Config(), self.ledger, self.lake, self._engine, QueryCache(queries))
-        )
+        config = Config.model_validate({"jobs": dict(jobs or {})})
+        shop = Workshop(config, self.ledger, self.lake, self._engine, QueryCache(queries))
+        self.opened = OpenLake(self.lake, self.ledger, shop)
 
     def close(self) -> None:
         self._engine.close()
@@ -106,13 +106,16 @@ class Ground:
         clock = self.shop.config.project_parameters.clock
         self.ledger.import_units([publish_unit(self.lake, self.ledger, staged, about, clock=clock, batch_end=None)], [])
 
-    def plan(self, names: Iterable[str], interval: Interval) -> list[Step]:
-        planner = Planner(self.shop.config, self.ledger, self.lake)
+    def plan(self, names: Iterable[str], interval: Interval, given: Iterable[str] = ()) -> list[Step]:
+        """What is missing; ``given`` tables are taken as they are."""
+        planner = Planner(self.shop.config, self.ledger, self.lake, [TABLES[name] for name in given])
         return planner.plan([TABLES[name] for name in names], interval)
 
-    def build(self, names: Iterable[str], interval: Interval, shop: Workshop | None = None) -> dict[str, int]:
+    def build(
+        self, names: Iterable[str], interval: Interval, shop: Workshop | None = None, given: Iterable[str] = ()
+    ) -> dict[str, int]:
         """Plan and make what is missing."""
-        return run(self.plan(names, interval), shop or self.shop)
+        return run(self.plan(names, interval, given), shop or self.shop)
 
     def forget(self, names: Iterable[str]) -> None:
         """Take tables out of the lake again."""

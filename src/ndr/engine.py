@@ -21,6 +21,8 @@ class Files:
     constants: Sequence[Mapping[str, Any]] = ()
     within: tuple[str, datetime, datetime] | None = None
     """Column, start and end: only rows of this time are wanted."""
+    only: tuple[str, Sequence[str]] | None = None
+    """Column and values: only rows with one of these values are wanted."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,13 @@ class Engine(Protocol):
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output],
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
     ) -> list[int]:  # fmt: skip
-        """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file."""
+        """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file.
+
+        ``apart`` names a column, the first of the order, whose rows of each value are made of the rows with that value
+        in the inputs, and the values it may have: the query may be run piece by piece. The files are the same.
+        """
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""

@@ -14,6 +14,8 @@ import pyarrow as pa
 import sqlglot.expressions as sge
 
 from ndr.engine import Files, Output, Rows
+from ndr.engines.division import Piece, divided, put_together
+from ndr.engines.narrowing import narrowed
 from ndr.engines.parquet import ARROW, arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
 from ndr.table import Columns
@@ -30,6 +32,8 @@ _SQL = {
     ),
 }
 _BATCH_ROWS = 100_000
+_CELL_BYTES = 8
+"""Memory for a row that is read and a column that is made: baselines need half of it (docs/performance.md)."""
 _PATH = "filename"
 _BESIDE = "beside_"
 """Prefix of the small table that says, per file, what the files of a table do not hold."""
@@ -40,6 +44,23 @@ _GENERATED = re.compile(r"t\d+")
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """DuckDB's errors as ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise AdapterError(f"DuckDB failed: {shown(str(error), 500)}") from error
+
+
+def _by_value(rows: duckdb.DuckDBPyRelation, column: str) -> dict[str, dict[str, int]]:
+    """Value of the column -> file -> rows."""
+    found: dict[str, dict[str, int]] = {}
+    for path, value, count in rows.aggregate(f"{_PATH}, {quoted(column)}, count(*)").fetchall():
+        found.setdefault(value, {})[path] = count
+    return found
 
 
 class DuckDB:
@@ -62,6 +83,10 @@ class DuckDB:
             settings["threads"] = threads
         try:
             self._con = duckdb.connect(":memory:", config=settings)
+            self._con.execute("SET parquet_metadata_cache = true")
+            (self.memory_bytes,) = self._con.execute(
+                "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
+            ).fetchone() or (0,)
         except duckdb.Error as error:
             raise AdapterError(f"DuckDB does not start with {settings}: {shown(str(error), 300)}") from error
 
@@ -82,14 +107,44 @@ class DuckDB:
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output],
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
     ) -> list[int]:  # fmt: skip
         """Write each output's rows, sorted by ``order``; see :class:`ndr.engine.Engine`."""
         split = list(outputs[0].where)
-        with self._offered(inputs):
-            sorting = dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split))
-            rows = self._con.sql(query).sort(*(duckdb.ColumnExpression(c) for c in sorting))
-            return write_parts(rows.to_arrow_reader(_BATCH_ROWS), arrow_schema(columns), outputs)
+        sorting = list(dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split)))
+        made = [column for column in columns if column not in sorting]
+        pieces = list(self._pieces(inputs, made, apart or {})) or [Piece(inputs, [made])]
+        batches = (batch for piece in pieces for batch in self._made(query, piece, sorting))
+        return write_parts(batches, arrow_schema(columns), outputs)
+
+    def _pieces(
+        self, inputs: Mapping[str, Files | Rows], made: Sequence[str], apart: Mapping[str, Sequence[str]]
+    ) -> Iterator[Piece]:
+        """How the query is divided; nothing when it is small enough to run as it is."""
+        for column, values in apart.items():
+            most = self.memory_bytes // _CELL_BYTES
+            large = {n: c for n, c in inputs.items() if isinstance(c, Files) and c.paths and column in c.columns}
+            with _translated():
+                read = {n: self._con.read_parquet(list(c.paths), filename=True) for n, c in large.items()}
+                rows = sum(count for each in read.values() for (count,) in each.count("*").fetchall())
+                if rows * len(made) <= most:
+                    return
+                found = {n: _by_value(each, column) for n, each in read.items()}
+            if all(value in values for by_value in found.values() for value in by_value):
+                yield from divided(inputs, column, found, made, most)
+
+    def _made(self, query: str, piece: Piece, sorting: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of a piece, in order."""
+        order = [duckdb.ColumnExpression(c) for c in sorting]
+        with self._offered(piece.inputs):
+            if len(piece.columns) == 1:
+                yield from self._con.sql(query).sort(*order).to_arrow_reader(_BATCH_ROWS)
+                return
+            beside = []
+            for group in piece.columns:
+                part = narrowed(query, piece.inputs, [*sorting, *group], self.name)
+                beside.append(self._con.sql(part).sort(*order).to_arrow_table())
+        yield from put_together(beside, sorting).to_batches(_BATCH_ROWS)
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""
@@ -100,11 +155,10 @@ class DuckDB:
     def _offered(self, inputs: Mapping[str, Files | Rows]) -> Iterator[None]:
         """The inputs as views under their names, and DuckDB's errors as ours."""
         try:
-            for name, content in inputs.items():
-                self._offer(name, content)
-            yield
-        except duckdb.Error as error:
-            raise AdapterError(f"DuckDB failed: {shown(str(error), 500)}") from error
+            with _translated():
+                for name, content in inputs.items():
+                    self._offer(name, content)
+                yield
         finally:
             for name, content in inputs.items():
                 if isinstance(content, Rows):
@@ -149,4 +203,7 @@ class DuckDB:
             column, start, end = content.within
             moment = duckdb.ColumnExpression(column)
             rows = rows.filter((moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end)))
+        if content.only:
+            column, values = content.only
+            rows = rows.filter(duckdb.ColumnExpression(column).isin(*map(duckdb.ConstantExpression, values)))
         return rows

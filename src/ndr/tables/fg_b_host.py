@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from ndr.features.baselines import judged_wild, statistics, with_active_share
+from ndr.features.baselines import judged_wild, named, statistics, with_active_share
 from ndr.table import table
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_b import BANDS, PARTITIONS, PUBLISHED, REFERENCE, STATISTICS, Baselines, stamped
@@ -13,6 +13,7 @@ from ndr.tables.settings import Settings
 from ndr.time import DAY
 
 _KEYS = ("time_band", "window_label", "host_ip", "segment_id")
+_OF_KIND = ("time_band", "window_label", "segment_id")
 
 
 @table(
@@ -39,7 +40,7 @@ def fg_b_host(
     too few. ``active_share`` is the share of the band's window ends at which the host had a row.
     """
     del settings
-    rows = judged_wild(fg_a, fg_b_capping, spec.key_metrics(), spec.anomaly_capping.z_max)
-    found = statistics(rows, _KEYS, STATISTICS, spec.support())
-    found = with_active_share(found, fg_a)
-    return stamped(found, reference, version)
+    support = spec.support()
+    judged = judged_wild(fg_a, fg_b_capping, spec.key_metrics(), spec.anomaly_capping.z_max, support)
+    found = named(statistics(judged, ["host_ip", "kind"], STATISTICS, support), judged, "kind", _OF_KIND)
+    return stamped(with_active_share(found, fg_a), reference, version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from ndr.features.baselines import judged_wild, statistics
+from ndr.features.baselines import hosts, judged_wild, named, statistics
 from ndr.table import table
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_b import BANDS, PARTITIONS, PUBLISHED, REFERENCE, STATISTICS, Baselines, stamped
@@ -39,6 +39,7 @@ def fg_b_segment(
     too few.
     """
     del settings
-    rows = judged_wild(fg_a, fg_b_capping, spec.key_metrics(), spec.anomaly_capping.z_max)
-    found = statistics(rows, _KEYS, STATISTICS, spec.support(), hosts_cnt=rows.host_ip.nunique().cast("int64"))
-    return stamped(found, reference, version)
+    support = spec.support()
+    judged = judged_wild(fg_a, fg_b_capping, spec.key_metrics(), spec.anomaly_capping.z_max, support)
+    found = statistics(judged, ["kind"], STATISTICS, support, hosts_cnt=hosts)
+    return stamped(named(found, judged, "kind", _KEYS), reference, version)
