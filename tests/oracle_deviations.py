@@ -30,8 +30,7 @@ class Publication:
 
 def in_force(publications: Iterable[Publication], end: datetime) -> Publication | None:
     """The publication that a window end is compared with: none is, that is more than a season away."""
-    near = (p for p in publications if abs(p.reference - end) <= 92 * DAY)
-    known = sorted(near, key=lambda p: p.reference)
+    known = [p for p in sorted(publications, key=lambda p: p.reference) if abs(p.reference - end) <= 92 * DAY]
     regular = [p for p in known if not p.provisional and p.reference <= end]
     makeshift = [p for p in known if p.provisional]
     past = [p for p in makeshift if p.reference <= end]
@@ -238,8 +237,8 @@ def beacon_candidates(c: Compared, beacons: Iterable[Row], slow_beacons: Iterabl
     scored = []
     for rows, scored_at in ((beacons, hour), (slow_beacons, day)):
         for b in rows:
-            to_many = ip_address(b["dst_ip"]).is_multicast or b["dst_ip"].startswith("255.")
-            if b["src_ip"] == c.row["host_ip"] and b["beacon_end_ts"] == scored_at and not to_many:
+            mine = b["src_ip"] == c.row["host_ip"] and b["beacon_end_ts"] == scored_at
+            if mine and not (ip_address(b["dst_ip"]).is_multicast or b["dst_ip"].startswith("255.")):
                 found = rarity(c, b["dst_ip"], b["dst_port"])
                 rare = found["pair_rarity_score"] if found else 1.0
                 scored.append((b["beacon_score"] * (1 - b["prevalence_share"]) * (1 + rare) / 2, b))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from ndr.ledger import Ledger
 from ndr.specs import Config
@@ -20,17 +21,20 @@ def baselines_of(config: Config) -> Baselines:
     return spec
 
 
-def publications(config: Config, ledger: Ledger) -> list[Publication]:
+def publications(
+    config: Config, ledger: Ledger, more: Mapping[datetime, bool] = MappingProxyType({})
+) -> list[Publication]:
     """The publications that the data, the schedule and requests call for, by reference time.
 
     A horizon is *covered* when its first day and at least half of its days hold data that were known by the reference
     time; only covered horizons are published. References are the midnights of the schedule, the first ones at which a
-    horizon can be published after a stretch of its own length without data, and those that were asked for.
+    horizon can be published after a stretch of its own length without data, and those that were asked for; ``more``
+    are asked for now: reference time -> whether provisional ones will do.
     """
     spec, days_known, last = baselines_of(config), ledger.days(), ledger.last_arrival()
     if last is None:
         return []
-    asked = ledger.asked_publications(config.feature_spec_version)
+    asked = {**ledger.asked_publications(config.feature_spec_version), **more}
     found: dict[datetime, Publication] = {}
     for reference in {*_scheduled(spec, min(days_known), last), *_firsts(spec, days_known), *asked}:
         held = [day for day, known in days_known.items() if day < reference and known <= reference]

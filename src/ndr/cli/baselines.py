@@ -129,17 +129,16 @@ def _make(options: argparse.Namespace) -> int:
     if reference != reference.replace(hour=0, minute=0, second=0, microsecond=0):
         raise UsageError(f"{iso(reference)} is no midnight: baselines are made of whole days, UTC.")
     with lakes.open_lake(options, writes=True) as opened, opened.lake.writing(options.wait):
-        config, last = opened.shop.config, opened.ledger.last_arrival()
-        opened.ledger.ask_publication(config.feature_spec_version, reference, provisional=options.provisional)
-        known = {p.reference: p for p in publications(config, opened.ledger)}
+        config, ledger = opened.shop.config, opened.ledger
+        known = {p.reference: p for p in publications(config, ledger, {reference: options.provisional})}
         if reference not in known:
-            lacking = (
-                f"the lake ends at {iso(last)}" if last and reference > last else "no horizon's first day has logs"
-            )
+            last = ledger.last_arrival()
+            early = f"the lake ends at {iso(last)}" if last and reference > last else "no horizon holds enough days"
             raise DataError(
-                f"baselines of {iso(reference)} cannot be made yet: {lacking}. They are remembered, and made once "
-                "they can be; --provisional makes them of what there is."
+                f"baselines of {iso(reference)} cannot be made: {early}. Choose another midnight, or make them of what "
+                "there is with --provisional."
             )
+        ledger.ask_publication(config.feature_spec_version, reference, provisional=options.provisional)
         build_everything(opened)
         record = _made(opened).get(reference)
     write_rows([_row(reference, known[reference], record)], options.format)
