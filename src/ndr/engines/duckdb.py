@@ -32,7 +32,7 @@ _SQL = {
     ),
 }
 _BATCH_ROWS = 100_000
-_CELL_BYTES = 8
+_CELL_BYTES = 7
 """Memory for a row that is read and a column that is made: baselines need half of it (docs/performance.md)."""
 _PATH = "filename"
 _BESIDE = "beside_"
