@@ -94,6 +94,9 @@ class Ledger(Protocol):
     def last_arrival(self) -> datetime | None:
         """The end of the last batch of which anything was imported."""
 
+    def settled_arrival(self) -> datetime | None:
+        """The end of the last batch, among those whose slices hold nothing unsettled."""
+
     def clock(self) -> str | None:
         """The clock by which the imports so far were put into slices."""
 

@@ -251,6 +251,12 @@ class SqliteLedger:
         (last,) = self._db.execute("SELECT max(known_at) FROM unit_slices").fetchone()
         return datetime.fromisoformat(last) if last else None
 
+    def settled_arrival(self) -> datetime | None:
+        """The end of the last batch, among those whose slices hold nothing unsettled."""
+        query = "SELECT max(known_at) FROM unit_slices WHERE start NOT IN (SELECT start FROM unsettled_slices)"
+        (last,) = self._db.execute(query).fetchone()
+        return datetime.fromisoformat(last) if last else None
+
     def name_batch(self, name: str, batch: Interval) -> None:
         """Remember a named batch.
 

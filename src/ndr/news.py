@@ -22,7 +22,7 @@ from ndr.tables.fg_b_host import fg_b_host
 from ndr.tables.fg_c import fg_c
 from ndr.tables.machines import machines
 from ndr.tables.slow_beacons import slow_beacons
-from ndr.time import DAY, EPOCH, SLICE, Interval
+from ndr.time import DAY, EPOCH, SLICE, Interval, floor
 
 BEHAVIOUR = (fg_a, beacons, slow_beacons)
 PUBLISHED = tuple(table for table in TABLES.values() if table.published)
@@ -65,10 +65,17 @@ def _settled_by(shop: Workshop) -> str:
 
 
 def _affected(shop: Workshop) -> Interval | None:
-    """The interval in which news can change anything; None for everything."""
+    """The interval in which news can change anything; None for everything.
+
+    A later arrival than any before is news for the time since then too: nothing was made of what had not ended.
+    """
     news = shop.ledger.unsettled()
-    known = news and shop.ledger.settled_under(_settled_by(shop))
-    return Interval(min(news), max(news) + _AFTERMATH) if known else None
+    if not news or not shop.ledger.settled_under(_settled_by(shop)):
+        return None
+    before, last = shop.ledger.settled_arrival(), shop.ledger.last_arrival()
+    if before and last and before < last:
+        news.append(floor(before, DAY))
+    return Interval(min(news), max(news) + _AFTERMATH)
 
 
 def inhabited(shop: Workshop, within: Interval | None = None) -> list[Interval]:
