@@ -1,7 +1,6 @@
 """Deviations again, naively: rows of FG-A against published baselines, all as plain dicts.
 
-It is written from the definitions alone and shares no code with the program, so that a mistake has to be made twice.
-The pairs' rows and the scored beacons are given to it.
+Written from the definitions alone, without the program's code; pairs' rows and scored beacons are given to it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from typing import Any
 
 from oracle_baselines import DAY, PLACE, QUARTER, BaselineConfig, Key, Published, Row, Table, own_scale
 
-LENGTHS = {
-    "w_15m": QUARTER, "w_30m": 2 * QUARTER, "w_1h": 4 * QUARTER, "w_8h": 32 * QUARTER, "w_24h": 96 * QUARTER,
-}  # fmt: skip
+LENGTHS = {f"w_{name}": n * QUARTER for name, n in {"15m": 1, "30m": 2, "1h": 4, "8h": 32, "24h": 96}.items()}
 TIERS = ("host", "segment", "global")
 
 
@@ -200,16 +197,18 @@ def mean_of_largest(values: Iterable[float | None], k: int) -> float | None:
     return math.fsum(known[:k]) / k if known else None
 
 
-def rise(c: Compared, m: str) -> float | None:
+def rise(z: float | None, strength: float | None) -> float | None:
     """The strength of what is more than normal."""
-    return 0.0 if (c.z(m) or 0.0) < 0 else c.strength(m)
+    return 0.0 if (z or 0.0) < 0 else strength
 
 
 def suspicion_columns(c: Compared, config: BaselineConfig) -> Row:
+    strengths = {m: c.strength(m) for m in config.metrics}
+    rises = {m: rise(c.z(m), strengths[m]) for m in config.metrics}
     return {
-        "anomaly_strength_core": mean_of_largest([c.strength(m) for m in config.metrics], 5),
-        "exfiltration_suspicion_score": mean_of_largest([rise(c, m) for m in config.of_theme("exfiltration")], 2),
-        "lateral_movement_score": mean_of_largest([rise(c, m) for m in config.of_theme("lateral")], 3),
+        "anomaly_strength_core": mean_of_largest(strengths.values(), 5),
+        "exfiltration_suspicion_score": mean_of_largest([rises[m] for m in config.of_theme("exfiltration")], 2),
+        "lateral_movement_score": mean_of_largest([rises[m] for m in config.of_theme("lateral")], 3),
     }
 
 
@@ -249,10 +248,7 @@ def fg_c(
     rows: Sequence[Row], publications: Sequence[Publication], config: BaselineConfig,
     *, pair_counts: Sequence[Row] = (), beacons: Sequence[Row] = (), slow_beacons: Sequence[Row] = (),
 ) -> Table:  # fmt: skip
-    """One row per (host_ip, window_label, window_end_ts, baseline_horizon), under the columns of the table.
-
-    Beside them ``_beacons`` and ``_deviating``: all candidates, since the row shows only the first of them.
-    """
+    """One row per key under the columns of the table; ``_beacons`` and ``_deviating`` hold all candidates."""
     compared: dict[Key, Compared] = {}
     found: Table = {}
     for row in rows:

@@ -61,7 +61,7 @@ def test_missing_scores_count_as_nothing_and_none_at_all_as_unknown() -> None:
     assert mean_of_largest([3.0, None, 1.0, 2.0], 2) == 2.5
     assert mean_of_largest([3.0, None], 3) == 1.0
     assert mean_of_largest([None, None], 3) is None
-    assert (rise(-5.0), rise(None)) == (0.0, None)
+    assert (rise(-5.0, 2.0), rise(5.0, 2.0), rise(None, None)) == (0.0, 2.0, None)
 
 
 def test_which_publication_is_in_force() -> None:
@@ -76,7 +76,7 @@ def test_which_publication_is_in_force() -> None:
 
 
 def test_a_row_end_to_end() -> None:
-    """Four slices of 1 2 3 4, then 12: median 2.5, MAD 1; the pair was never seen."""
+    """Four slices of 1 2 3 4, then 12: median 2.5, MAD 1, p99 3.97; ln(13 / 4.97) / 2 = 0.48; a pair never seen."""
     slices = [_row(APRIL - 4 * DAY + k * timedelta(minutes=15), value) for k, value in enumerate((1, 2, 3, 4))]
     base = published(slices, [], {}, CONFIG)
     assert isinstance(base, Published)
@@ -86,7 +86,7 @@ def test_a_row_end_to_end() -> None:
     wanted: dict[str, Any] = {
         "is_cold_start": 0, "baseline_source": "host", "m_z_mad": 9.5 / 1.4826, "band_active_share": 1.0,
         "pair_rarity_max": 1.0, "new_pair_cnt": 1, "beacon_suspicion_score": 0.0, "baseline_min_support_count": 4,
-        "exfiltration_suspicion_score": pytest.approx(1.0012574, rel=1e-6),
+        "exfiltration_suspicion_score": pytest.approx(0.4807716, rel=1e-6),
     }  # fmt: skip
     assert {name: row[name] for name in wanted} == wanted
 
