@@ -176,6 +176,66 @@ def test_what_was_imported_is_unsettled_until_a_run_has_finished(ledger: Any) ->
     assert ledger.unsettled() == []
 
 
+def test_the_last_settled_arrival_is_that_of_imports_built_on(ledger: Any) -> None:
+    assert ledger.settled_arrival() is None
+    ledger.import_units([unit(b"first", 0, 1)], [])
+    assert ledger.settled_arrival() is None
+    ledger.settle("print")
+    ledger.import_units([unit(b"second", 1, 3)], [])
+    assert ledger.settled_arrival() == T + SLICE, "slice 1 got something new"
+    assert ledger.last_arrival() == T + 4 * SLICE
+    ledger.settle("print")
+    assert ledger.settled_arrival() == T + 4 * SLICE
+
+
+def test_days_are_known_since_the_first_of_their_records(ledger: Any) -> None:
+    assert ledger.days() == {}
+    day, noon = datetime(2026, 3, 4), datetime(2026, 3, 6, 12)
+    ledger.import_units([unit(b"late", -40, 0, end=noon)], [])
+    assert ledger.days() == {day: noon}, "both slices are of the same day"
+    ledger.import_units([unit(b"on time", 3, 60)], [])
+    assert ledger.days() == {day: T + 4 * SLICE, day + timedelta(days=1): T + 61 * SLICE}
+
+
+def test_asked_publications_are_kept_by_version(ledger: Any, opened: Callable[[], Any]) -> None:
+    assert ledger.asked_publications("1") == {}
+    for reference, provisional in ((T + SLICE, True), (T, True), (T, False)):
+        ledger.ask_publication("1", reference, provisional=provisional)
+    ledger.ask_publication("2", T, provisional=True)
+    with closing(opened()) as again:
+        assert list(again.asked_publications("1").items()) == [(T, False), (T + SLICE, True)]
+    assert ledger.asked_publications("2") == {T: True}
+
+
+def told(reference: str, version: str = "1", **more: Any) -> dict[str, Any]:
+    return {"version": version, "reference": reference, **more}
+
+
+def test_publications_are_remembered_with_their_parts_or_not_at_all(ledger: Any) -> None:
+    first, second = told("2026-03-05T00:00:00Z", rows=1), told("2026-03-04T00:00:00Z")
+    ledger.commit([part(0)], [], {"publications": [first, second, told("2026-03-04T00:00:00Z", "2", rows=7)]})
+    found = ledger.publication_records("1")
+    assert list(found.items()) == [(datetime(2026, 3, 4), second), (datetime(2026, 3, 5), first)]
+    ledger.commit([part(0, id="again")], [], {"publications": [told("2026-03-05T00:00:00Z", rows=2)]})
+    assert ledger.publication_records("1")[datetime(2026, 3, 5)]["rows"] == 2
+    with pytest.raises(TypeError):
+        ledger.commit([part(1)], [], {"publications": [told("2026-03-06T00:00:00Z", rows=object())]})
+    assert len(ledger.publication_records("1")) == 2
+    assert [p.id for p in ledger.parts("delta", "1")] == ["again"]
+    assert list(ledger.publication_records("2")) == [datetime(2026, 3, 4)]
+
+
+def test_parts_of_several_horizons_lie_side_by_side(ledger: Any) -> None:
+    week, month = (part(0, key=replace(key(0), horizon=name), path=f"{name}.parquet") for name in ("7d", "30d"))
+    ledger.commit([week, month], [], {})
+    assert ledger.parts("delta", "1") == [month, week], "in the order of their keys"
+    ledger.announce([week], [])
+    assert {p.key.horizon: p.id for p in ledger.parts("delta", "1")} == {"7d": "", "30d": "id0"}
+    ledger.commit([replace(week, id="again", path="other.parquet")], [month], {})
+    assert ledger.parts("delta", "1") == [replace(week, id="again", path="other.parquet")]
+    assert sorted(ledger.unwanted()) == ["30d.parquet", "7d.parquet"]
+
+
 def _open_and_name(folder: Path, n: int) -> None:
     with closing(SqliteLedger(folder / "ledger.sqlite")) as ledger:
         ledger.name_batch(f"B{n}", Interval(T, T + (n + 1) * SLICE))
