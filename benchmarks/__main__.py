@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import cold, current, history, imports, large, slices
+from benchmarks import baselines, bounded, cold, current, deviations, history, imports, large, slices
 from benchmarks.measure import Line
 from benchmarks.report import page, table
 from benchmarks.settings import Setting
@@ -18,12 +18,15 @@ from benchmarks.settings import Setting
 FIGURES: dict[str, Callable[[Setting], list[Line]]] = {
     "slices": slices.measured,
     "fg_a": current.measured,
+    "fg_b": baselines.measured,
+    "fg_c": deviations.measured,
     "import": imports.measured,
     "history": history.measured,
     "cold": cold.measured,
     "memory": large.measured,
+    "fg_b_memory": bounded.measured,
 }
-LARGE = "memory"
+LARGE = ("memory", "fg_b_memory")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -31,7 +34,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=FIGURES, metavar="FIGURE", help=f"some of: {', '.join(FIGURES)}")
-    parser.add_argument("--large", action="store_true", help="also the ten million sessions, which take minutes")
+    parser.add_argument("--large", action="store_true", help="also the large ones, which take minutes each")
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each figure (default 3)")
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the sizes, to try things (default 1)")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name} beside this program")
@@ -41,7 +44,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> None:
     """Measure what is asked for."""
     asked = options(argv)
-    names = asked.only or [name for name in FIGURES if name != LARGE or asked.large]
+    names = asked.only or [name for name in FIGURES if name not in LARGE or asked.large]
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="ndr-benchmarks-") as scratch:
         for name in names:

@@ -11,26 +11,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from benchmarks.data import HOST_IP, SEGMENT_ID
 from benchmarks.lakes import Ground
-from ndr.engine import Output, Rows
-from ndr.lake import part_path
-from ndr.ledger import Part
+from ndr.engine import Rows
 from ndr.metric import Metric
 from ndr.metrics import BASELINED, METRICS, ROLES
 from ndr.table import PartKey
 from ndr.tables import TABLES
 from ndr.tables.fg_a import WINDOWS
 from ndr.tables.settings import Calendar, Moment, moment
-from ndr.time import DAY, SLICE, Interval, iso, stamp
+from ndr.time import DAY, SLICE, Interval, iso
 
-HOSTS_A_SEGMENT = 100  # no more than a /24 has room for
 FG_A = TABLES["fg_a"]
-
-
-_NETWORK = f"1 + number // {250 * HOSTS_A_SEGMENT}, number // {HOSTS_A_SEGMENT} % 250"
-HOST_IP = f"format('10.{{}}.{{}}.{{}}', {_NETWORK}, 1 + number % {HOSTS_A_SEGMENT})"
-"""SQL of the address of a host."""
-SEGMENT_ID = f"format('10.{{}}.{{}}.0/24', {_NETWORK})"
 
 
 def _drawn(metric: Metric, role: str) -> str:
@@ -64,16 +56,16 @@ def _value(metric: Metric, role: str) -> str:
 _LABELS = ", ".join(f"('{label}', {length / SLICE})" for label, length in WINDOWS.items())
 _ROWS = f"""
 WITH drawn AS (
-  SELECT *, hash(number)::DOUBLE / 18446744073709551616.0 AS level,
-    (hash(number, slices, window_end_ts) // 1024)::BIGINT AS draw
-  FROM range($hosts) AS hosts(number), (VALUES {_LABELS}) AS labels(window_label, slices), ends
+  SELECT *, hash(host)::DOUBLE / 18446744073709551616.0 AS level,
+    (hash(host, slices, window_end_ts) // 1024)::BIGINT AS draw
+  FROM range($hosts) AS hosts(host), (VALUES {_LABELS}) AS labels(window_label, slices), ends
 ), busy AS (
   SELECT *, hash(draw)::DOUBLE / 18446744073709551616.0 AS u,
     exp(5 * level ** 2) * slices ** 0.9 * (1.2 + sin(2 * pi() * hour_of_day / 24)) AS pace
   FROM drawn
 ), counted AS (
   SELECT *, 1 + floor(pace * (0.5 + u)) AS n_outbound,
-    CASE WHEN number % 2 = 0 THEN 0 ELSE floor(pace * u ** 3) END AS n_inbound
+    CASE WHEN host % 2 = 0 THEN 0 ELSE floor(pace * u ** 3) END AS n_inbound
   FROM busy
 )
 SELECT * REPLACE (host_ip || '|' || window_label || '|' || window_end_text AS record_id) FROM (
@@ -103,15 +95,6 @@ def behave(ground: Ground, hosts: int, over: Interval) -> None:
 
 def _write(ground: Ground, hosts: int, ends: Sequence[datetime]) -> None:
     """One file per window end, as a run leaves them."""
-    version = ground.shop.config.feature_spec_version
-    keys = [PartKey(end - SLICE, end) for end in ends]
-    paths = [part_path(FG_A, version, key, stamp(key.start)) for key in keys]
-    outputs = [Output({FG_A.at: key.known_at}, ground.lake.stage(path)) for key, path in zip(keys, paths, strict=True)]
     read = {"ends": Rows(_END, [_end(end) for end in ends])}
-    query = _ROWS.replace("$hosts", str(hosts))
-    counts = ground.shop.engine.write(query, read, FG_A.stored_columns, FG_A.keys, outputs)
-    made = [
-        Part(FG_A.name, version, key, "made up", rows, path, ground.lake.publish(path))
-        for key, rows, path in zip(keys, counts, paths, strict=True)
-    ]
-    ground.ledger.commit(made, [], {})
+    parts = {PartKey(end - SLICE, end): {FG_A.at: end} for end in ends}
+    ground.give(FG_A, _ROWS.replace("$hosts", str(hosts)), read, parts)

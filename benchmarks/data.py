@@ -20,6 +20,13 @@ INTERNET = 200_000
 FAVOURITES = 40
 GROUP_ROWS = 1 << 17
 
+SIX = "(host % 5 = 0)"
+HOST_IP = f"""CASE WHEN {SIX} THEN format('fd00:0:0:{{:x}}::{{:x}}', 1 + host // 200, 1 + host % 200)
+      ELSE format('10.{{}}.{{}}.{{}}', 1 + host // 50000, host // 200 % 250, 1 + host % 200) END"""
+SEGMENT_ID = f"""CASE WHEN {SIX} THEN format('fd00:0:0:{{:x}}::/64', 1 + host // 200)
+      ELSE format('10.{{}}.{{}}.0/24', 1 + host // 50000, host // 200 % 250) END"""
+"""SQL of the address and the segment of a host, by its number ``host``."""
+
 _DRAWS = 12
 _DRAWN = ", ".join(
     f"hash(i * 64 + {k} + $seed * 1000003)::DOUBLE / 18446744073709551616.0 AS u{k}" for k in range(_DRAWS)
@@ -36,14 +43,13 @@ WITH drawn AS (
   SELECT *, CASE WHEN favourite THEN hash(host * 64 + rank)::DOUBLE / 18446744073709551616.0 ELSE u4 END AS v
   FROM chosen
 ), named AS (
-  SELECT *, host % 5 = 0 AS six,
+  SELECT *, {SIX} AS six,
     CASE WHEN direction = 'inside' THEN floor(greatest(2, $hosts / 20) * v ** 2)::BIGINT * 5
       ELSE floor({INTERNET} * v ** 3)::BIGINT END AS peer
   FROM met
 ), placed AS (
   SELECT *,
-    CASE WHEN six THEN format('fd00:0:0:{{:x}}::{{:x}}', 1 + host // 200, 1 + host % 200)
-      ELSE format('10.{{}}.{{}}.{{}}', 1 + host // 50000, host // 200 % 250, 1 + host % 200) END AS host_ip,
+    {HOST_IP} AS host_ip,
     CASE WHEN direction = 'inside' AND six THEN format('fd00:0:0:{{:x}}::{{:x}}', 1 + peer // 200, 1 + peer % 200)
       WHEN direction = 'inside' THEN format('10.200.{{}}.{{}}', peer // 200, 1 + peer % 200)
       WHEN six THEN format('2600:1f18:{{:x}}::{{:x}}', 16 + peer % 4000, 1 + peer // 4000)

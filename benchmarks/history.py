@@ -19,8 +19,8 @@ from benchmarks.lakes import Ground
 from benchmarks.measure import Cost, Line, alternate, cost, line
 from benchmarks.settings import NOON, Setting
 from ndr.cli.lakes import LEDGER
-from ndr.cli.running import build_news, plan_news
 from ndr.ledger import Unit
+from ndr.news import BEHAVIOUR, build_news, plan_deviations, plan_everywhere
 from ndr.run import sweep
 from ndr.table import PartKey
 from ndr.tables import TABLES
@@ -32,6 +32,8 @@ HOSTS, SESSIONS_A_DAY = 20, 4_000
 BATCH = 2_000
 WHOLE_DAYS, BUSY_HOURS = 3, timedelta(hours=8)
 """Longer ago the network is busy for some hours of the day only, so that the lake is filled in a minute."""
+AFFECTED = Interval(NOON, NOON + timedelta(days=31))
+"""Where the batch can change anything, as far as a run knows."""
 GOAL = 1.05
 
 
@@ -101,14 +103,15 @@ def _shorten(whole: Path, root: Path, length: int) -> None:
 
 def _batch(ground: Ground, logs: Path, planning: list[float]) -> Cost:
     """Take a batch, which is measured; then plan it once more alone, and take it back."""
-    made = cost(lambda: (ground.importer().files([logs]), build_news(ground.opened)))
+    made = cost(lambda: (ground.importer().files([logs]), build_news(ground.shop)))
     units = [
         unit for unit in ground.ledger.units(Interval(NOON, NOON + SLICE)) if PartKey(NOON, NOON + SLICE) in unit.slices
     ]
     _take_back_parts(ground)
     ground.ledger.import_units(units, [])
     start = time.perf_counter()
-    plan_news(ground.opened)
+    plan_everywhere(ground.shop, BEHAVIOUR, AFFECTED)
+    plan_deviations(ground.shop, AFFECTED)
     planning.append(time.perf_counter() - start)
     _take_back(ground, units)
     return made

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from ndr.cli.lakes import LEDGER, OpenLake
 from ndr.cli.running import source_specs
 from ndr.engine import Engine, Files, Output, Rows
 from ndr.engines.duckdb import DuckDB
-from ndr.fingerprint import run_fingerprint
-from ndr.lake import STAGING, LocalLake
+from ndr.lake import STAGING, LocalLake, part_path
+from ndr.ledger import Part
 from ndr.local_ledger import SqliteLedger
+from ndr.news import _settled_by
 from ndr.plan import Planner, Step
 from ndr.queries import QueryCache
 from ndr.run import Workshop, run
 from ndr.sources.imports import Importer, publish_unit
 from ndr.specs import Config
-from ndr.table import Columns
+from ndr.table import Columns, PartKey, Table
 from ndr.tables import TABLES
-from ndr.time import Interval
+from ndr.time import Interval, stamp
 
 MEMORY_LIMIT = "4GB"
 
@@ -106,6 +108,21 @@ class Ground:
         clock = self.shop.config.project_parameters.clock
         self.ledger.import_units([publish_unit(self.lake, self.ledger, staged, about, clock=clock, batch_end=None)], [])
 
+    def give(
+        self, table: Table, query: str, inputs: Mapping[str, Files | Rows],
+        parts: Mapping[PartKey, Mapping[str, datetime | str]],
+    ) -> None:  # fmt: skip
+        """Put the rows of a query into the lake as parts of a table, each the rows in which columns have its values."""
+        version = self.shop.config.feature_spec_version
+        paths = [part_path(table, version, key, stamp(key.start)) for key in parts]
+        outputs = [Output(where, self.lake.stage(path)) for where, path in zip(parts.values(), paths, strict=True)]
+        counts = self._engine.write(query, inputs, table.stored_columns, table.order or table.keys, outputs)
+        made = [
+            Part(table.name, version, key, "given", rows, path, self.lake.publish(path))
+            for key, rows, path in zip(parts, counts, paths, strict=True)
+        ]
+        self.ledger.commit(made, [], {})
+
     def plan(self, names: Iterable[str], interval: Interval, given: Iterable[str] = ()) -> list[Step]:
         """What is missing; ``given`` tables are taken as they are."""
         planner = Planner(self.shop.config, self.ledger, self.lake, [TABLES[name] for name in given])
@@ -124,7 +141,7 @@ class Ground:
 
     def settle(self) -> None:
         """Call the lake finished: the next batch builds its own news only."""
-        self.ledger.settle(run_fingerprint(self.shop.config))
+        self.ledger.settle(_settled_by(self.shop))
 
     def files(self, name: str) -> list[str]:
         """The files of a table."""

@@ -16,7 +16,7 @@ from ndr.engine import Output
 from ndr.errors import AdapterError, shown
 from ndr.table import Columns
 
-ROW_GROUP = 131_072
+ROW_GROUP, _CELLS, _VECTOR = 131_072, 1 << 23, 2_048
 ARROW = {
     "string": pa.string(),
     "boolean": pa.bool_(),
@@ -77,20 +77,26 @@ def _runs(
             yield tuple(column[start].as_py() for column in keys), batch.slice(start, end - start)
 
 
+def row_group(columns: int) -> int:
+    """Rows of a row group: fewer in wide tables, so that readers can leave out what they do not look for."""
+    return min(ROW_GROUP, max(1, _CELLS // columns // _VECTOR) * _VECTOR)
+
+
 def _write(pieces: Iterable[pa.RecordBatch], schema: pa.Schema, path: str) -> int:
     texts = [field.name for field in schema if field.type == pa.string()]
+    rows = row_group(len(schema))
     waiting: list[pa.RecordBatch] = []
     held = written = 0
     with closing(pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)) as file:
         for piece in pieces:
             waiting.append(piece)
             held += piece.num_rows
-            while held >= ROW_GROUP:
+            while held >= rows:
                 whole = pa.Table.from_batches(waiting).combine_chunks()
-                file.write_table(whole.slice(0, ROW_GROUP).select(schema.names).cast(schema), ROW_GROUP)
-                rest = whole.slice(ROW_GROUP)
-                waiting, held, written = rest.to_batches(), rest.num_rows, written + ROW_GROUP
+                file.write_table(whole.slice(0, rows).select(schema.names).cast(schema), rows)
+                rest = whole.slice(rows)
+                waiting, held, written = rest.to_batches(), rest.num_rows, written + rows
         if held:
             whole = pa.Table.from_batches(waiting).combine_chunks()
-            file.write_table(whole.select(schema.names).cast(schema), ROW_GROUP)
+            file.write_table(whole.select(schema.names).cast(schema), rows)
     return written + held
