@@ -29,12 +29,17 @@ MADE = ("fg_b_capping", "fg_b_host", "fg_b_segment", "fg_b_global", "fg_b_ip_met
 GIVEN = ("sessions", "fg_a", "pair_days", "machines")
 """What the lake holds as it stands, made from no sessions."""
 READ = ("host_ip", "segment_id", "time_band", "window_label", *COLUMNS)
+SERIOUS = 0.1
+"""Scale below which nothing is measured, only tried."""
 GOAL = 20
 
 
 def measured(setting: Setting) -> list[Line]:
     """The whole size beside both floors, and beside its half and quarter."""
-    grounds = [ground_of(setting.folder / f"lake-{s:g}", setting.sized(int(HOSTS * s)), DAYS, "7d") for s in SHARES]
+    horizon, length, shares = ("7d", DAYS, SHARES) if setting.scale >= SERIOUS else ("1d", 3, SHARES[:1])
+    grounds = [
+        ground_of(setting.folder / f"lake-{s:g}", setting.sized(int(HOSTS * s)), length, horizon) for s in shares
+    ]
     files = in_bounds(grounds[0])
     packed = setting.folder / "packed.parquet"
     with duckdb.connect() as con:
@@ -45,10 +50,11 @@ def measured(setting: Setting) -> list[Line]:
         lambda _: cost(partial(scanned, [str(packed)])),
         *(lambda _, ground=ground: published(ground) for ground in grounds),
     )
-    hosts = [f"{setting.sized(int(HOSTS * share)):,} hosts" for share in SHARES]
+    hosts = [f"{setting.sized(int(HOSTS * share)):,} hosts" for share in shares]
+    what = f"{hosts[0]}, {horizon[:-1]} days, 5 windows"
     lines = [
-        line("fg_b", f"floor: {len(READ)} columns of FG-A, {hosts[0]}, 7 days, 5 windows", floor),
-        line("fg_b", f"FG-B of {hosts[0]}, 7 days, 5 windows", made[0], floor, most=GOAL),
+        line("fg_b", f"floor: {len(READ)} columns of FG-A, {what}", floor),
+        line("fg_b", f"FG-B of {what}", made[0], floor, most=GOAL),
         line("fg_b", "… floor: the same rows in one file", least, floor),
         line("fg_b", "… the baselines beside the floor of one file", made[0], least),
         *(line("fg_b", f"… beside {n}", made[0], few) for n, few in zip(hosts[1:], made[1:], strict=True)),

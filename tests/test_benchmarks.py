@@ -59,8 +59,9 @@ def test_a_ratio_is_that_of_the_medians_and_the_first_round_is_not_counted() -> 
     assert table([found]).splitlines()[1].split()[:3] == ["slices", "something", "2.000"]
 
 
-# "cold" is left out: it starts the program six times, and "memory" starts the same command once.
-@pytest.mark.parametrize("figure", ["slices", "fg_a", "import", "history", "memory"])
+# "cold" is left out: it starts the program six times, and "memory" starts the same command once; so is "fg_b_memory",
+# which makes what "fg_b" makes.
+@pytest.mark.parametrize("figure", ["slices", "fg_a", "fg_b", "fg_c", "import", "history", "memory"])
 def test_a_figure_can_be_measured(figure) -> None:
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "benchmarks", "--only", figure, "--runs", "1", "--scale", "0.001"],
