@@ -33,7 +33,7 @@ _SQL = {
 }
 _BATCH_ROWS = 100_000
 _CELL_BYTES = 7
-"""Memory for a row that is read and a column that is made: baselines need half of it (docs/performance.md)."""
+"""Memory for every row that is read and column that is made; baselines take about 5 (docs/performance.md)."""
 _PATH = "filename"
 _BESIDE = "beside_"
 """Prefix of the small table that says, per file, what the files of a table do not hold."""
