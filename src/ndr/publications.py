@@ -41,8 +41,8 @@ def publications(
         covered = tuple(horizon for horizon in spec.horizons if _covered(spec, horizon, reference, held))
         if covered and reference <= last:
             found[reference] = spec.publication(reference, covered, provisional=False)
-        elif asked.get(reference):
-            found[reference] = spec.publication(reference, _distinct(spec, reference, held), provisional=True)
+        elif asked.get(reference) and (horizons := _distinct(spec, reference, held)):
+            found[reference] = spec.publication(reference, horizons, provisional=True)
     return [found[reference] for reference in sorted(found)]
 
 
@@ -53,10 +53,11 @@ def _covered(spec: Baselines, horizon: str, reference: datetime, held: Collectio
 
 
 def _distinct(spec: Baselines, reference: datetime, held: Collection[datetime]) -> tuple[str, ...]:
-    """The horizons of a provisional publication: the shortest, and longer ones that look at more data than it."""
+    """The horizons of a provisional publication: the shortest with data, and longer ones that look at more than it."""
     found: dict[int, str] = {}
     for horizon in sorted(spec.horizons, key=lambda name: int(name[:-1])):
-        found.setdefault(sum(1 for day in held if day >= reference - days(spec.reach(horizon))), horizon)
+        if seen := sum(1 for day in held if day >= reference - days(spec.reach(horizon))):
+            found.setdefault(seen, horizon)
     return tuple(found.values())
 
 

@@ -176,6 +176,16 @@ def test_provisional_horizons_that_see_the_same_days_are_one(ledger: SqliteLedge
     }
 
 
+def test_a_provisional_one_of_nothing_is_none(ledger: SqliteLedger) -> None:
+    """Or it would stand in the way of one that knows something."""
+    on_time(ledger, MARCH, 2)
+    for day in (-3, 0, 8, 40):
+        ledger.ask_publication("1", MARCH + day * DAY, provisional=True)
+    assert provisional(ledger, **SHORT) == {}
+    ledger.ask_publication("1", MARCH + 7 * DAY, provisional=True)
+    assert {at: list(horizons) for at, horizons in provisional(ledger, **SHORT).items()} == {MARCH + 7 * DAY: ["4d"]}
+
+
 def test_an_asked_provisional_one_gives_way_to_a_regular_one(ledger: SqliteLedger) -> None:
     on_time(ledger, MARCH, 4)
     ledger.ask_publication("1", MARCH + 3 * DAY, provisional=True)

@@ -134,10 +134,8 @@ def _make(options: argparse.Namespace) -> int:
         if reference not in known:
             last = ledger.last_arrival()
             early = f"the lake ends at {iso(last)}" if last and reference > last else "no horizon holds enough days"
-            raise DataError(
-                f"baselines of {iso(reference)} cannot be made: {early}. Choose another midnight, or make them of what "
-                "there is with --provisional."
-            )
+            more = "" if options.provisional else ", or make them of what there is with --provisional"
+            raise DataError(f"baselines of {iso(reference)} cannot be made: {early}. Choose another midnight{more}.")
         ledger.ask_publication(config.feature_spec_version, reference, provisional=options.provisional)
         build_everything(opened)
         record = _made(opened).get(reference)
