@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from ndr.specs import Config
 from ndr.table import Publication, in_force
 from ndr.tables.fg_b import Baselines
 from ndr.tables.fg_b_host import fg_b_host
-from ndr.time import DAY, Interval, ceil, days, floor
+from ndr.time import DAY, END_OF_TIME, Interval, ceil, days, floor
 
 
 def baselines_of(config: Config) -> Baselines:
@@ -27,9 +27,9 @@ def publications(
     """The publications that the data, the schedule and requests call for, by reference time.
 
     A horizon is *covered* when its first day and at least half of its days hold data that were known by the reference
-    time; only covered horizons are published. References are the midnights of the schedule, the first ones at which a
-    horizon can be published after a stretch of its own length without data, and those that were asked for; ``more``
-    are asked for now: reference time -> whether provisional ones will do.
+    time; only covered horizons are published. References are the midnights of the schedule, those at which a horizon
+    is covered for the first time, or was not for as many midnights before as it has days, and those that were asked
+    for; ``more`` are asked for now: reference time -> whether provisional ones will do.
     """
     spec, days_known, last = baselines_of(config), ledger.days(), ledger.last_arrival()
     if last is None:
@@ -37,23 +37,23 @@ def publications(
     asked = {**ledger.asked_publications(config.feature_spec_version), **more}
     found: dict[datetime, Publication] = {}
     for reference in {*_scheduled(spec, min(days_known), last), *_firsts(spec, days_known), *asked}:
-        held = [day for day, known in days_known.items() if day < reference and known <= reference]
-        covered = tuple(horizon for horizon in spec.horizons if _covered(spec, horizon, reference, held))
+        covered = tuple(horizon for horizon in spec.horizons if _covered(spec, horizon, reference, days_known))
         if covered and reference <= last:
             found[reference] = spec.publication(reference, covered, provisional=False)
-        elif asked.get(reference) and (horizons := _distinct(spec, reference, held)):
+        elif asked.get(reference) and (horizons := _distinct(spec, reference, days_known)):
             found[reference] = spec.publication(reference, horizons, provisional=True)
     return [found[reference] for reference in sorted(found)]
 
 
-def _covered(spec: Baselines, horizon: str, reference: datetime, held: Collection[datetime]) -> bool:
+def _covered(spec: Baselines, horizon: str, reference: datetime, days_known: Mapping[datetime, datetime]) -> bool:
     bounds = spec.publication(reference, (horizon,), provisional=False).horizons[horizon]
-    inside = [day for day in held if bounds.contains(day)]
-    return bounds.start in inside and 2 * len(inside) >= (bounds.end - bounds.start) // DAY
+    held = [days_known.get(day.start, END_OF_TIME) <= reference for day in bounds.split(DAY)]
+    return held[0] and 2 * sum(held) >= len(held)
 
 
-def _distinct(spec: Baselines, reference: datetime, held: Collection[datetime]) -> tuple[str, ...]:
+def _distinct(spec: Baselines, reference: datetime, days_known: Mapping[datetime, datetime]) -> tuple[str, ...]:
     """The horizons of a provisional publication: the shortest with data, and longer ones that look at more than it."""
+    held = [day for day, known in days_known.items() if day < reference and known <= reference]
     found: dict[int, str] = {}
     for horizon in sorted(spec.horizons, key=lambda name: int(name[:-1])):
         if seen := sum(1 for day in held if day >= reference - days(spec.reach(horizon))):
@@ -61,14 +61,16 @@ def _distinct(spec: Baselines, reference: datetime, held: Collection[datetime]) 
     return tuple(found.values())
 
 
-def _firsts(spec: Baselines, known: Collection[datetime]) -> set[datetime]:
-    """The first midnights at which a horizon is covered after a stretch of its own length without data."""
-    return {
-        day + days(spec.reach(horizon))
-        for horizon in spec.horizons
-        for day in known
-        if not any(day - days(back) in known for back in range(1, int(horizon[:-1]) + 1))
-    }
+def _firsts(spec: Baselines, days_known: Mapping[datetime, datetime]) -> set[datetime]:
+    """The midnights at which a horizon is covered, and was not at as many midnights before as it has days."""
+    found: set[datetime] = set()
+    for horizon in spec.horizons:
+        midnights = (day + days(spec.reach(horizon)) for day in days_known)
+        covered = {each for each in midnights if _covered(spec, horizon, each, days_known)}
+        found |= {
+            each for each in covered if not any(each - days(n) in covered for n in range(1, int(horizon[:-1]) + 1))
+        }
+    return found
 
 
 def _scheduled(spec: Baselines, first: datetime, last: datetime) -> set[datetime]:

@@ -138,6 +138,17 @@ def test_every_stretch_of_data_has_its_first_baselines(ledger: SqliteLedger) -> 
     }
 
 
+def test_a_stray_day_before_the_others_delays_nothing(ledger: SqliteLedger) -> None:
+    """A record of a clock that is wrong, or an old log that is found later, takes no baselines away."""
+    on_time(ledger, MARCH + 5 * DAY, 9)
+    plain = found(ledger, **SHORT)
+    assert plain == {MARCH + 8 * DAY: ["2d"], MARCH + 11 * DAY: ["2d", "4d"]}
+    bring(ledger, {MARCH + DAY: MARCH + DAY + SLICE})
+    assert found(ledger, **SHORT) == plain | {MARCH + 4 * DAY: ["2d"]}, "one of two days is half"
+    bring(ledger, {MARCH + 4 * DAY: MARCH + 9 * DAY})
+    assert found(ledger, **SHORT).items() >= {MARCH + 8 * DAY: ["2d"]}.items(), "that day came after the reference"
+
+
 def test_asked_ones_stand_beside_the_schedule(ledger: SqliteLedger) -> None:
     on_time(ledger, MARCH, 9)
     plain = found(ledger, **SHORT)
