@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 from ndr.fingerprint import run_fingerprint
 from ndr.plan import Planner, Step
@@ -57,10 +58,16 @@ def _span(steps: Sequence[Step], table: Table) -> Interval | None:
 
 
 def _settled_by(shop: Workshop) -> str:
-    """What the tables depend on besides the sessions: configuration, inventory, asked publications."""
-    asked = shop.ledger.asked_publications(shop.config.feature_spec_version)
+    """What the tables depend on besides the sessions: configuration, inventory, publications asked for or dropped.
+
+    One is dropped when older logs come to light; whatever was compared with it is compared with another one then.
+    """
+    version = shop.config.feature_spec_version
+    asked = shop.ledger.asked_publications(version)
     inventory = [part.id for part in shop.ledger.parts(machines.name, machines.version(""))]
-    told = "\n".join([run_fingerprint(shop.config), *inventory, *map(str, asked.items())])
+    known = set(chain.from_iterable(p.keys() for p in publications(shop.config, shop.ledger)))
+    dropped = [part.key for part in shop.ledger.parts(fg_b_host.name, version) if part.key not in known]
+    told = "\n".join([run_fingerprint(shop.config), *inventory, *map(str, asked.items()), *map(str, dropped)])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
