@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-from ndr.features.deviations import check_parity
 
 from behaviour.baselines import (
     HOST,
@@ -22,6 +21,7 @@ from behaviour.baselines import (
     seen,
 )  # fmt: skip
 from ndr.errors import DataError
+from ndr.features.deviations import check_parity
 from oracle_baselines import DAY, QUARTER
 from strategies_baselines import APRIL
 
