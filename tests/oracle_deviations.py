@@ -277,7 +277,7 @@ def window_disagreement(key: Key, compared: Mapping[Key, Compared], config: Base
 
     def between(m: str) -> float | None:
         a, b = short.z(m) if short else None, long.z(m) if long else None
-        return None if a is None or b is None else a - b
+        return a - b if a is not None and b is not None and short.sources[m] == long.sources[m] else None
 
     return {f"window_disagreement_{m}": between(m) for m in config.of_theme("core")}
 
@@ -291,7 +291,7 @@ def baseline_drift(key: Key, compared: Mapping[Key, Compared], config: BaselineC
     for m, measure in config.metrics.items():
         found |= dict.fromkeys((f"baseline_drift_z_{m}", f"baseline_drift_ratio_{m}"))
         a, b, source, k = short.stat(m, "median"), long.stat(m, "median"), long.sources[m], measure.floor
-        if short is not long and a is not None and b is not None and source:
+        if short is not long and a is not None and b is not None and source == short.sources[m]:
             segment = long.base.segment.get(tuple(long.row[c] for c in PLACE), {})
             found[f"baseline_drift_z_{m}"] = (a - b) / scale_of(m, source, long.tiers, segment, k)
             found[f"baseline_drift_ratio_{m}"] = (a + k) / (b + k)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ class Files:
     constants: Sequence[Mapping[str, Any]] = ()
     within: tuple[str, datetime, datetime] | None = None
     """Column, start and end: only rows of this time are wanted."""
-    only: tuple[str, Sequence[str]] | None = None
-    """Column and values: only rows with one of these values are wanted."""
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column -> values: only rows with one of these values are wanted."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Engine(Protocol):
     ) -> list[int]:  # fmt: skip
         """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file.
 
-        ``apart`` names a column, the first of the order, whose rows of each value are made of the rows with that value
-        in the inputs, and the values it may have: the query may be run piece by piece. The files are the same.
+        ``apart`` names the first columns of the order, whose rows of each value are made of the rows with that value in
+        the inputs, and the values they may have: the query may be run piece by piece. The files are the same.
         """
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:

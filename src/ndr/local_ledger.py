@@ -79,7 +79,11 @@ class SqliteLedger:
                 f"UPDATE parts SET id = '' WHERE {_AT_PLACE}",  # noqa: S608 - a constant
                 [_place(part) for part in parts],
             )
-            db.executemany("INSERT OR IGNORE INTO unwanted_files VALUES (?)", [(path,) for path in paths])
+            db.executemany(
+                "INSERT OR IGNORE INTO unwanted_files SELECT ?1 WHERE NOT EXISTS"
+                " (SELECT 1 FROM parts WHERE path = ?1 AND id != '')",
+                [(path,) for path in paths],
+            )
 
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
         """Replace parts in one transaction, and note how they came about and which files nobody wants any more."""

@@ -44,7 +44,7 @@ class Built:
 def build_news(shop: Workshop, progress: Callable[[str, int, int], None] | None = None) -> Built:
     """Make all that is missing because of imports that no finished run has built on; everything when nothing is new."""
     within = _affected(shop)
-    first = plan_everywhere(shop, BEHAVIOUR, within)
+    first = plan_behaviour(shop, within)
     made = run(first, shop, progress)
     second = plan_deviations(shop, within)
     made |= run(second, shop, progress)
@@ -95,6 +95,16 @@ def inhabited(shop: Workshop, within: Interval | None = None) -> list[Interval]:
     return [one for each in (*known, *stretches(withdrawn)) if each and (one := each.within(within))]
 
 
+def plan_behaviour(shop: Workshop, within: Interval | None = None) -> list[Step]:
+    """What is missing of what hosts did, and of the beacons that its moments are held against: the latest before each.
+
+    After a pause those were scored at a midnight, or an hour, before there was any session again.
+    """
+    there = inhabited(shop, within)
+    chosen = [*there, *(Interval(floor(each.start, DAY) - DAY, each.start) for each in there)]
+    return Planner(shop.config, shop.ledger, shop.lake).plan_each(BEHAVIOUR, chosen)
+
+
 def plan_everywhere(shop: Workshop, tables: Sequence[Table], within: Interval | None = None) -> list[Step]:
     """What is missing to have the tables wherever there are data; of published tables, the publications there."""
     chosen = inhabited(shop, within)
@@ -120,14 +130,16 @@ def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step
     known = publications(shop.config, shop.ledger)
     made = {part.key.start for part in shop.ledger.parts(fg_b_host.name, shop.config.feature_spec_version)}
     chosen = [p for p in known if within is None or p.reference not in made or _looks_at(p, within)]
-    if not known:
-        return []
     trusted = {table for table in TABLES.values() if table not in _LATER}
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted)
     fresh = planner.plan_each(PUBLISHED, _midnights(chosen))
     remade = {key.start for step in fresh for key in step.ids}
     spans: list[Interval | None] = [within]
-    spans += [_service(p, known) for p in known if p.reference in remade]
+    records = shop.ledger.publication_records(shop.config.feature_spec_version)
+    for p in known:
+        if p.reference in remade:
+            looked_back = p.provisional or bool(records.get(p.reference, {}).get("provisional"))
+            spans.append(_service(p, known, looked_back=looked_back))
     intervals = [one for span in spans for one in inhabited(shop, span)]
     return planner.plan_each(_LATER, [*_midnights(chosen), *intervals])
 
@@ -136,8 +148,8 @@ def _looks_at(publication: Publication, news: Interval) -> bool:
     return any(each.start < news.end and news.start < each.end for each in publication.horizons.values())
 
 
-def _service(publication: Publication, known: Sequence[Publication]) -> Interval:
-    """The interval of the moments that are compared with a publication, or more."""
+def _service(publication: Publication, known: Sequence[Publication], *, looked_back: bool) -> Interval:
+    """The interval of the moments that are, or were, compared with a publication, or more."""
     later = [p.reference for p in known if not p.provisional and p.reference > publication.reference]
-    start = publication.reference - (SERVICE if publication.provisional else SLICE)
+    start = publication.reference - (SERVICE if looked_back else SLICE)
     return Interval(start, min([publication.reference + SERVICE + SLICE, *later]))

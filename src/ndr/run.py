@@ -230,6 +230,13 @@ def _part_files(table: Table, keys: set[PartKey], shop: Workshop) -> Files:
     version = table.version(shop.config.feature_spec_version)
     parts = {part.key: part for part in shop.ledger.parts(table.name, version, _hull(table, keys))}
     parts |= shop.drafts.get(table.name, {})
+    lost = [part for key, part in parts.items() if key in keys and part.path and not shop.lake.has(part.path)]
+    if lost:
+        start, end = min(part.key.start for part in lost), max(part.key.start for part in lost) + table.every
+        raise DataError(
+            f"{len(lost)} files of table {table.name} are gone from the lake (such as {lost[0].path}); make them again "
+            f"with ndr build {table.name} --from {iso(start)} --to {iso(end)}, then go on."
+        )
     return files_of(table, [part for key, part in sorted(parts.items()) if key in keys and part.path], shop)
 
 

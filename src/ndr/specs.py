@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ndr.errors import SpecError, near_miss, shown
 from ndr.table import Table
 from ndr.tables import TABLES
-from ndr.tables.settings import Inert, Settings, Spec
+from ndr.tables.settings import Inert, Prefix, Settings, Spec
 
 _SIZE_LIMIT = 4 << 20
 S = TypeVar("S", bound=BaseModel)
@@ -27,7 +27,7 @@ JOBS: dict[str, Table] = {t.job: t for t in TABLES.values() if t.job}
 class Prefixes(Spec):
     """Job ``non_persistent_prefixes``: how the names of machines begin that are another machine every day."""
 
-    prefixes: tuple[str, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
 
 
 SHARED: dict[str, type[Spec]] = {"non_persistent_prefixes": Prefixes}
@@ -52,8 +52,11 @@ class Config(Spec):
         if not isinstance(job, dict):
             return values
         prefixes = checked(Prefixes, _without_names(job), "jobs.non_persistent_prefixes").prefixes
-        settings = dict(values.get("project_parameters") or {})
-        return values | {"project_parameters": settings | {"non_persistent_prefixes": prefixes}}
+        settings = values.get("project_parameters") or {}
+        if not isinstance(settings, dict):
+            return values
+        both = tuple(dict.fromkeys([*settings.get("non_persistent_prefixes", ()), *prefixes]))
+        return values | {"project_parameters": settings | {"non_persistent_prefixes": both}}
 
     def spec(self, table: Table) -> Spec:
         """The spec of a table, defaults where the configuration says nothing.

@@ -30,7 +30,7 @@ _TOLD = (
 
 @dataclass(frozen=True)
 class Standing:
-    """The baselines in force for the last moment of a lake, and how many days of logs there are and are needed."""
+    """The baselines in force for the last moment of a lake, and the days with logs that there are and must be."""
 
     publication: Publication | None
     days_known: int
@@ -50,6 +50,8 @@ class Standing:
 
     def __str__(self) -> str:
         need = f"baselines need {self.days_needed} days of logs, you have {self.days_known}"
+        if self.days_known >= self.days_needed:
+            need = f"no baselines are due yet ({self.days_known} days of logs, with gaps or before the next reference)"
         if self.publication is None:
             return f"{need}: no host is compared yet; with --warmup they are compared with what there is"
         told = f"baselines of {iso(self.publication.reference)} over {' and '.join(self.publication.horizons)}"

@@ -127,7 +127,7 @@ class Table:
     order: tuple[str, ...] = ()
     """How its files are sorted; by its keys where nothing is said."""
     apart: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """A key column and its values, for tables whose rows of each value can be made apart; the first of the order."""
+    """Key columns and their values, for tables whose rows of each value can be made apart; the first of the order."""
 
     @property
     def doc(self) -> str:
@@ -166,9 +166,9 @@ class Table:
 
         return Reach(self, last, needed)
 
-    def past(self, length: timedelta) -> Reach:
+    def past(self, length: timedelta, *, needed: bool = False) -> Reach:
         """The ``length`` that ends with the interval."""
-        return Reach(self, lambda interval: Interval(interval.end - length, interval.end))
+        return Reach(self, lambda interval: Interval(interval.end - length, interval.end), needed)
 
     def before(self, far: timedelta, near: timedelta) -> Reach:
         """From ``far`` to ``near`` before the end of the interval."""

@@ -73,7 +73,9 @@ def test_warming_up_makes_provisional_baselines_and_marks_their_deviations(stage
     assert warm["baselines"]["reference"] == iso(TUESDAY)
     assert warm["baselines"]["provisional"] is True
     assert warm["baselines"]["horizons"] == ["1d"]
-    assert warm["standing"].startswith("baselines need 2 days of logs, you have 2: provisional baselines of 2026-03-03")
+    assert warm["standing"].startswith(
+        "no baselines are due yet (2 days of logs, with gaps or before the next reference): provisional baselines"
+    )
     assert "fg_a" not in warm["built"]
     rows = stored(stages["folder"] / "warm", "fg_c", *ABOUT)
     assert {(row["is_provisional"], row["reference_time"]) for row in rows} == {(1, TUESDAY)}

@@ -17,12 +17,22 @@ Found = Mapping[str, Mapping[str, Mapping[str, int]]]
 """Input -> value of the column -> file -> rows."""
 
 
+MOST_GROUPS = 16
+"""Into how many groups of columns rows are divided before they are divided again, which reads every column anew."""
+
+
 @dataclass(frozen=True)
 class Piece:
-    """Some of the rows: the inputs that they are made of, and the columns that are made together."""
+    """Some of the rows: the values they have, the inputs they are made of, the columns that are made together."""
 
+    values: Sequence[str]
     inputs: Mapping[str, Files | Rows]
     columns: Sequence[Sequence[str]]
+
+    @property
+    def large(self) -> bool:
+        """Whether it has so many rows that even a few columns of them are much, and one value that can be divided."""
+        return len(self.values) == 1 and len(self.columns) > MOST_GROUPS
 
 
 def divided(
@@ -65,9 +75,9 @@ def _piece(
             files,
             paths=[files.paths[place] for place in kept],
             constants=[files.constants[place] for place in kept] if files.constants else (),
-            only=(column, tuple(values)),
+            only={**files.only, column: tuple(values)},
         )
-    return Piece(less, groups)
+    return Piece(values, less, groups)
 
 
 def put_together(tables: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:

@@ -55,6 +55,13 @@ def _translated() -> Iterator[None]:
         raise AdapterError(f"DuckDB failed: {shown(str(error), 500)}") from error
 
 
+def _kept(rows: duckdb.DuckDBPyRelation, content: Files) -> duckdb.DuckDBPyRelation:
+    """The rows with the values that are wanted."""
+    for column, values in content.only.items():
+        rows = rows.filter(duckdb.ColumnExpression(column).isin(*map(duckdb.ConstantExpression, values)))
+    return rows
+
+
 def _by_value(rows: duckdb.DuckDBPyRelation, column: str) -> dict[str, dict[str, int]]:
     """Value of the column -> file -> rows."""
     found: dict[str, dict[str, int]] = {}
@@ -84,6 +91,7 @@ class DuckDB:
         try:
             self._con = duckdb.connect(":memory:", config=settings)
             self._con.execute("SET parquet_metadata_cache = true")
+            self._con.execute("SET enable_external_file_cache = false")  # the system keeps files in memory that is free
             (self.memory_bytes,) = self._con.execute(
                 "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
             ).fetchone() or (0,)
@@ -113,25 +121,37 @@ class DuckDB:
         split = list(outputs[0].where)
         sorting = list(dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split)))
         made = [column for column in columns if column not in sorting]
-        pieces = list(self._pieces(inputs, made, apart or {})) or [Piece(inputs, [made])]
+        pieces = self._pieces(Piece((), inputs, [made]), made, list((apart or {}).items()))
         batches = (batch for piece in pieces for batch in self._made(query, piece, sorting))
         return write_parts(batches, arrow_schema(columns), outputs)
 
-    def _pieces(
-        self, inputs: Mapping[str, Files | Rows], made: Sequence[str], apart: Mapping[str, Sequence[str]]
-    ) -> Iterator[Piece]:
-        """How the query is divided; nothing when it is small enough to run as it is."""
-        for column, values in apart.items():
-            most = self.memory_bytes // _CELL_BYTES
-            large = {n: c for n, c in inputs.items() if isinstance(c, Files) and c.paths and column in c.columns}
-            with _translated():
-                read = {n: self._con.read_parquet(list(c.paths), filename=True) for n, c in large.items()}
-                rows = sum(count for each in read.values() for (count,) in each.count("*").fetchall())
-                if rows * len(made) <= most:
-                    return
-                found = {n: _by_value(each, column) for n, each in read.items()}
-            if all(value in values for by_value in found.values() for value in by_value):
-                yield from divided(inputs, column, found, made, most)
+    def _pieces(self, whole: Piece, made: Sequence[str], apart: Sequence[tuple[str, Sequence[str]]]) -> Iterator[Piece]:
+        """How a query is divided by the values of the first column, and where this is not enough by the next."""
+        most = self.memory_bytes // _CELL_BYTES
+        found = self._found(whole.inputs, *apart[0], most // len(made)) if apart else {}
+        if not found:
+            yield whole
+            return
+        for piece in divided(whole.inputs, apart[0][0], found, made, most):
+            if piece.large:
+                yield from self._pieces(piece, made, apart[1:])
+            else:
+                yield piece
+
+    def _found(
+        self, inputs: Mapping[str, Files | Rows], column: str, values: Sequence[str], most: int
+    ) -> dict[str, dict[str, dict[str, int]]]:
+        """Input -> value of the column -> file -> rows; nothing when there are no more rows than ``most``."""
+        with _translated():
+            read = {
+                name: _kept(self._con.read_parquet(list(files.paths), filename=True), files)
+                for name, files in inputs.items()
+                if isinstance(files, Files) and files.paths and column in files.columns
+            }
+            if sum(count for rows in read.values() for (count,) in rows.count("*").fetchall()) <= most:
+                return {}
+            found = {name: _by_value(rows, column) for name, rows in read.items()}
+        return found if all(value in values for by_value in found.values() for value in by_value) else {}
 
     def _made(self, query: str, piece: Piece, sorting: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of a piece, in order."""
@@ -203,7 +223,4 @@ class DuckDB:
             column, start, end = content.within
             moment = duckdb.ColumnExpression(column)
             rows = rows.filter((moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end)))
-        if content.only:
-            column, values = content.only
-            rows = rows.filter(duckdb.ColumnExpression(column).isin(*map(duckdb.ConstantExpression, values)))
-        return rows
+        return _kept(rows, content)

@@ -191,30 +191,40 @@ def source_of(rows: ir.Table, column: str) -> ir.StringValue:
 
 
 def disagreements(core: ir.Table, columns: Iterable[str]) -> ir.Table:
-    """One row per host, window end and horizon: z of the last quarter hour minus z of the last hour."""
+    """One row per host, window end and horizon: z of the last quarter hour minus z of the last hour.
+
+    Null where the two are held against different tiers: then the tiers disagree, not the windows.
+    """
     keys = [key for key in ROW if key != "window_label"]
 
-    def z(column: str, label: str) -> ir.Value:
-        return core[f"z_{column}"].max(where=core.window_label == label)
+    def between(column: str) -> ir.Value:
+        short, long = (core.window_label == label for label in ("w_15m", "w_1h"))
+        tier, z = core[f"tier_{column}"], core[f"z_{column}"]
+        same = tier.max(where=short) == tier.max(where=long)
+        return ibis.ifelse(same, z.max(where=short) - z.max(where=long), ibis.null("float64"))
 
-    return core.group_by(keys).agg(**{f"window_disagreement_{c}": z(c, "w_15m") - z(c, "w_1h") for c in columns})
+    return core.group_by(keys).agg(**{f"window_disagreement_{c}": between(c) for c in columns})
 
 
 def drifts(core: ir.Table, columns: Mapping[str, Metric]) -> ir.Table:
-    """One row per host, window and window end: how far the median of the shortest horizon is from the longest's."""
+    """One row per host, window and window end: how far the median of the shortest horizon is from the longest's.
+
+    Null where the two are those of different tiers.
+    """
     keys = [key for key in ROW if key != "baseline_horizon"]
     named: dict[str, ir.Value] = {}
     for c in columns:
         for side in ("shortest", "longest"):
-            named |= {f"{name}_{side}_{c}": core[f"{name}_{c}"].max(where=core[f"is_{side}"]) for name in _DRIFTING}
+            told = {name: core[f"{name}_{c}"].max(where=core[f"is_{side}"]) for name in ("tier", "median", "scale")}
+            named |= {f"{name}_{side}_{c}": value for name, value in told.items()}
     both = core.group_by(keys).agg(**named)
     found = {}
     for c, metric in columns.items():
         k = ibis.literal(metric.floor, "float64")
-        short, long = both[f"median_shortest_{c}"], both[f"median_longest_{c}"]
+        same = both[f"tier_shortest_{c}"] == both[f"tier_longest_{c}"]
+        short, long = (
+            ibis.ifelse(same, both[f"median_{side}_{c}"], ibis.null("float64")) for side in ("shortest", "longest")
+        )
         found[f"baseline_drift_z_{c}"] = (short - long) / both[f"scale_longest_{c}"]
         found[f"baseline_drift_ratio_{c}"] = (short + k) / (long + k)
     return both.select(*keys, **found)
-
-
-_DRIFTING = ("median", "scale")

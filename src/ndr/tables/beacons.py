@@ -22,15 +22,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Rhythm(Spec):
     """What counts as a rhythm; the same for fast and slow beacons."""
 
-    min_connections: int = Field(default=8, ge=4, description="beats that a pair must have to be scored")
+    min_connections: int = Field(default=8, ge=4, le=10**6, description="beats that a pair must have to be scored")
     burst_share: Share = Field(
         default=0.05, description="starts closer than this share of the 90th percentile of the gaps are one beat"
     )
-    missed_beats: int = Field(default=3, ge=0, description="an interval in which more beats are missing is a pause")
+    missed_beats: int = Field(
+        default=3, ge=0, le=1000, description="an interval in which more beats are missing is a pause"
+    )
     full_coverage_share: float = Field(
         default=0.5, gt=0, le=1, description="share of the period that a beacon must last for the full coverage_score"
     )
-    halving_intervals: int = Field(default=4, ge=0, description="with this many intervals a score is halved")
+    halving_intervals: int = Field(default=4, ge=0, le=10**6, description="with this many intervals a score is halved")
     confirmation_share: Share = Field(default=0.5, description="how much of the score hangs on skew, size and coverage")
     min_score: Share = Field(default=0.1, description="pairs that score less are not kept")
 
@@ -39,9 +41,12 @@ class Beacons(Rhythm):
     """Which pairs are scored each hour over the 24 hours before, and how."""
 
     max_sessions: int = Field(
-        default=86_400, ge=4, description="pairs with more sessions, one a second, are strobes (RITA) and not scored"
+        default=86_400,
+        ge=4,
+        le=10**9,
+        description="pairs with more sessions, one a second, are strobes (RITA) and not scored",
     )
-    burst_seconds: float = Field(default=1.0, ge=1e-6, description="starts closer than this are one beat")
+    burst_seconds: float = Field(default=1.0, ge=1e-6, le=86_400, description="starts closer than this are one beat")
 
 
 BEACON_COLUMNS = {
@@ -84,7 +89,7 @@ def scored(found: ir.Table, chosen: ir.Table, spec: Rhythm, period_hours: int) -
     at_end=True,
     reads={
         "sessions": session_table.past(DAY),
-        "pair_counts": pair_counts_table.past(DAY),
+        "pair_counts": pair_counts_table.past(DAY, needed=True),
         "frames": Given({"beacon_end_ts": "timestamp(6)", "slice_start_ts": "timestamp(6)"}, _slices),
     },
     spec=Beacons,

@@ -102,7 +102,7 @@ def _ends(context: Context) -> list[tuple[Any, ...]]:
     at="window_end_ts",
     at_end=True,
     reads={
-        "delta": delta_table.past(days(1)),
+        "delta": delta_table.past(days(1), needed=True),
         "pair_counts": pair_counts_table.past(framing.read_back(WINDOWS)),
         "oldest_pairs": pair_counts_table.before(days(31), days(29)),
         "pair_history": pair_history_table.before(days(3) - SLICE, days(2) - SLICE),

@@ -14,7 +14,8 @@ from ndr.features.baselines import statistic_columns
 from ndr.metric import Metric
 from ndr.metrics import BASELINED, ROLES
 from ndr.table import Context, Given, Publication
-from ndr.tables.settings import PLACE, SEGMENTS, Inert, Spec, inert
+from ndr.tables.fg_a import WINDOWS
+from ndr.tables.settings import PLACE, SEGMENTS, Inert, Prefix, Spec, inert
 from ndr.time import Interval, days, stamp
 
 PARTITIONS = ("feature_spec_version", "baseline_horizon", "publication")
@@ -38,6 +39,8 @@ def stamped(rows: ir.Table, reference: ir.Table, version: str) -> ir.Table:
 PUBLISHED = dict.fromkeys((*PARTITIONS,), "string") | {"reference_time": "timestamp(6)"}
 """Columns of every table of a publication."""
 BANDS = ("WD_NIGHT", "WD_OFF", "WD_WORKING", "WE_NIGHT", "WE_OFF", "WE_WORKING")
+APART = {"time_band": BANDS, "window_label": tuple(WINDOWS)}
+"""What can be made apart, of behaviour and of baselines."""
 
 
 _BASELINED = {metric.name: metric for metric in BASELINED}
@@ -56,7 +59,7 @@ STATISTICS = {"slices_cnt": "int64", "capped_cnt": "int64", **statistic_columns(
 
 
 def _horizon(name: str) -> str:
-    if not re.fullmatch(r"[1-9]\d{0,2}d", name):
+    if not re.fullmatch(r"[1-9][0-9]{0,2}d", name):
         raise ValueError(f"{name!r} is no horizon: write whole days, such as 7d or 30d")
     return name
 
@@ -92,7 +95,12 @@ class Capping(Spec):
         default=("sessions_cnt", "failed_cnt", "peer_ip_nunique", "peer_port_nunique"),
         description="counts; bytes are no good judges, for a backup every night is a million scales off each time",
     )
-    z_max: float = Field(default=50.0, gt=0, description="robust z against the segment above which a slice is left out")
+    z_max: float = Field(
+        default=50.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="robust z against the segment above which a slice is left out",
+    )
     w_anom: Inert = inert("a wild slice is left out of the quantiles wholly, and counts as support")
 
 
@@ -116,12 +124,12 @@ class Baselines(Spec):
     schedule: Literal["monthly", "weekly", "daily"] = "monthly"
     baseline_metrics: MetricNames = tuple(_BASELINED)
     baseline_required_metrics: MetricNames = ("sessions_cnt",)
-    support_min: Annotated[dict[str, Annotated[int, Field(ge=1)]], AfterValidator(_about_known)] = Field(
+    support_min: Annotated[dict[str, Annotated[int, Field(ge=1, le=10**9)]], AfterValidator(_about_known)] = Field(
         default_factory=dict, description="metric -> slices it needs; 50 for the others"
     )
     anomaly_capping: Capping = Capping()
     pair_counts: PairRarity = PairRarity()
-    non_persistent_machine_prefixes: tuple[str, ...] = ()
+    non_persistent_machine_prefixes: tuple[Prefix, ...] = ()
     fg_a_input: Inert = inert(PLACE)
     fg_b_output: Inert = inert(PLACE)
     segment_mapping: Inert = inert(SEGMENTS)

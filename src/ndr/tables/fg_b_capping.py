@@ -10,7 +10,7 @@ from ndr.metric import statistic
 from ndr.metrics import BASELINED
 from ndr.table import table
 from ndr.tables.fg_a import fg_a as fg_a_table
-from ndr.tables.fg_b import BANDS, PARTITIONS, PUBLISHED, REFERENCE, Baselines, stamped
+from ndr.tables.fg_b import APART, PARTITIONS, PUBLISHED, REFERENCE, Baselines, stamped
 from ndr.tables.settings import Settings
 from ndr.time import DAY
 
@@ -34,7 +34,7 @@ _CORE = [metric for metric in BASELINED if "core" in metric.themes]
     job="fg_b_builder",
     published=True,
     folder="fg_b/capping",
-    apart={"time_band": BANDS},
+    apart=APART,
 )
 def fg_b_capping(fg_a: ir.Table, reference: ir.Table, *, spec: Baselines, settings: Settings, version: str) -> ir.Table:
     """One row per segment, time band and window: median and robust scale of the key metrics over all its slices.

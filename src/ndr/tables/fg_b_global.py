@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 from ndr.features.baselines import hosts, judged_wild, named, statistics
 from ndr.table import table
 from ndr.tables.fg_a import fg_a as fg_a_table
-from ndr.tables.fg_b import BANDS, PARTITIONS, PUBLISHED, REFERENCE, STATISTICS, Baselines, stamped
+from ndr.tables.fg_b import APART, PARTITIONS, PUBLISHED, REFERENCE, STATISTICS, Baselines, stamped
 from ndr.tables.fg_b_capping import fg_b_capping as fg_b_capping_table
 from ndr.tables.settings import Settings
 from ndr.time import DAY
@@ -26,7 +26,7 @@ _KEYS = ("time_band", "window_label")
     job="fg_b_builder",
     published=True,
     folder="fg_b/global",
-    apart={"time_band": BANDS},
+    apart=APART,
 )
 def fg_b_global(
     fg_a: ir.Table, fg_b_capping: ir.Table, reference: ir.Table, *, spec: Baselines, settings: Settings, version: str

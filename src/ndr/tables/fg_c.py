@@ -47,9 +47,9 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 class Deviations(Spec):
     """Job ``fg_c_builder``."""
 
-    metrics: MetricNames = tuple(dict.fromkeys(metric.name for metric in BASELINED))
+    metrics: MetricNames = Field(default=tuple(dict.fromkeys(metric.name for metric in BASELINED)), min_length=1)
     transforms: Annotated[tuple[str, ...], AfterValidator(_known)] = deviations.TRANSFORMS
-    z_max: float = Field(default=10.0, gt=0, description="where m_z_mad_clipped ends")
+    z_max: float = Field(default=10.0, gt=0, allow_inf_nan=False, description="where m_z_mad_clipped ends")
     band_share_min: Share = Field(
         default=0.05, description="hosts active in less than this share of a band's slices violate it when they show up"
     )
@@ -250,7 +250,7 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
     del settings
     deviations.check_parity(fg_b_host.columns, fg_b_segment.columns, fg_b_global.columns)
     columns = {c: metric for c, metric in COLUMNS.items() if metric.name in spec.metrics}
-    core = {c: metric for c, metric in columns.items() if c in CORE}
+    core = {c: metric for c, metric in columns.items() if c in CORE} or dict([*columns.items()][:1])
     baselines = {"host": fg_b_host, "segment": fg_b_segment, "global": fg_b_global}
     rows = _judged(fg_a, frames, fg_b_ip_metadata, columns)
     wide = _compared(rows, deviations.Tiers(baselines, columns), spec, "every")

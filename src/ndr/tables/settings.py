@@ -20,7 +20,7 @@ class Spec(BaseModel):
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is not a time zone of the IANA database, such as Europe/Berlin") from None
     return name
 
@@ -37,6 +37,8 @@ def _segments(segments: dict[str, str]) -> dict[str, str]:
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
+"""How a name begins: not empty, for so every name begins, and nothing that no name holds."""
 Hour = Annotated[int, Field(ge=0, le=24)]
 Inert = Any
 """A key of the previous platform that is accepted and does nothing here; its description says what holds instead."""
@@ -74,7 +76,7 @@ class Settings(Spec):
         default_factory=dict, description="a set that is named here replaces the default of that name"
     )
     clock: Literal["event_end", "event_start"] = "event_end"
-    non_persistent_prefixes: tuple[str, ...] = Field(
+    non_persistent_prefixes: tuple[Prefix, ...] = Field(
         default=(), description="names that begin so are machines that come and go; job non_persistent_prefixes"
     )
     ip_machine_mapping_s3_prefix: str | None = None

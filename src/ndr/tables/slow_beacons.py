@@ -31,7 +31,10 @@ class SlowBeacons(Rhythm):
         default=0.5, description="pairs that are active in more of the hours are busy, not slow; they are not scored"
     )
     max_hours_per_beat: float = Field(
-        default=1.5, ge=1, description="pairs whose beats last longer on average are at work, they do not call home"
+        default=1.5,
+        ge=1,
+        le=24,
+        description="pairs whose beats last longer on average are at work, they do not call home",
     )
 
 
@@ -51,7 +54,7 @@ def _hours_of_day(_: Context) -> list[tuple[Any, ...]]:
     at="beacon_end_ts",
     at_end=True,
     reads={
-        "pair_days": pair_days_table.past(PERIOD),
+        "pair_days": pair_days_table.past(PERIOD, needed=True),
         "frames": Given({"beacon_end_ts": "timestamp(6)", "day_start_ts": "timestamp(6)"}, _days),
         "hours": Given({"hour": "int64"}, _hours_of_day),
     },
