@@ -91,7 +91,7 @@ def written(engine: DuckDB, made: Table, inputs: dict[str, Any], path: Path, apa
 
 
 @pytest.mark.parametrize(
-    ("name", "cells"), [("fg_b_host", 15_000), ("fg_b_segment", 30_000), ("fg_b_global", 1_000), ("fg_b_global", 10**9)]
+    ("name", "cells"), [("fg_b_host", 15_000), ("fg_b_segment", 30_000), ("fg_b_global", 4_000), ("fg_b_global", 10**9)]
 )
 def test_a_divided_table_is_the_same_file(
     name: str, cells: int, inputs: dict[str, Files | Rows], engine: DuckDB, tmp_path: Path,
