@@ -110,7 +110,8 @@ class Compared:
         z, x, k = self.z(m), self.row[m], self.config.metrics[m].floor
         if z is None:
             return None
-        factor = max((x + k) / (self.stat(m, "p99") + k), (self.stat(m, "p25") + k) / (x + k), 1.0)
+        less = (self.stat(m, "p25") + k) / (x + k) if self.sources[m] == "host" else 1.0
+        factor = max((x + k) / (self.stat(m, "p99") + k), less, 1.0)
         return math.log(min(1 + abs(z), factor)) * self.config.metrics[m].weight
 
     def stat(self, m: str, name: str) -> Any:

@@ -35,11 +35,17 @@ SHARES = ((None,), (0.1,), (0.0, 1.0), (0.1, 0.2, 0.3, 0.7), (1 / 3, None, 1.0),
 WILD = {"count": (0, 1, 500, 10**9), "amount": (None, 0, 10**12), "share": (None, 0.0, 1.0, 40.0)}
 
 
+def _weight(kind: str, role: str) -> float:
+    return (1.0 if kind == "count" else 0.5) / (1 if role == "outbound" else 2)
+
+
 def measures(names: Iterable[str]) -> dict[str, Measure]:
     """The metrics in both roles, as they are declared."""
     declared = [BY_NAME[name] for name in names]
     return {
-        metric.column(role): Measure(metric.floor, frozenset(metric.themes), role == "outbound", metric.weight)
+        metric.column(role): Measure(
+            metric.floor, frozenset(metric.themes), role == "outbound", _weight(metric.kind, role)
+        )
         for role in ("outbound", "inbound")
         for metric in declared
     }

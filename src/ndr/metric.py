@@ -72,11 +72,6 @@ class Metric:
         """Whether a host without a session in the role has 0 here; the others have null."""
         return self.kind in {"count", "flag"} or self.merge != "afresh"
 
-    @property
-    def weight(self) -> float:
-        """What a deviation counts among those of other metrics: a share or mean may be that of one session."""
-        return 1.0 if self.kind == "count" else 0.5
-
     def merged(self, partial: ir.Column) -> ir.Value:
         """Partial values of slices put together.
 

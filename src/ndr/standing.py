@@ -18,6 +18,7 @@ from ndr.time import DAY, Interval, iso
 
 RHYTHM = 5.0
 """What a perfect beacon weighs against deviations: as much as one of 150 robust standard deviations."""
+_STRENGTHS = ("exfiltration_suspicion_score", "lateral_movement_score", "anomaly_strength_core")
 TELLING = 0.2
 """The beacon suspicion from which on it is a reason."""
 _TOLD = (
@@ -87,9 +88,11 @@ def most_deviant(shop: Workshop, within: Interval | None, limit: int = 10) -> li
 
 
 def _ranked(rows: ir.Table, limit: int) -> ir.Table:
-    parts = [rows[name] for name in ("anomaly_strength_core", "exfiltration_suspicion_score", "lateral_movement_score")]
+    parts = [rows[name] for name in _STRENGTHS]
     score = ibis.greatest(*(part.fill_null(0.0) for part in parts), rows.beacon_suspicion_score * RHYTHM)
-    told = rows.select(*_TOLD, score=score)
+    leads = ((name, rows[name] >= score) for name in _STRENGTHS)
+    leading = ibis.cases(*((is_it, ibis.literal(name)) for name, is_it in leads), else_="beacon_suspicion_score")
+    told = rows.select(*_TOLD, score=score, leading_score=leading)
     order = [ibis.desc("score"), "window_end_ts", "window_label", "baseline_horizon"]
     best = told.mutate(place=ibis.row_number().over(ibis.window(group_by="host_ip", order_by=order)))
     return best.filter(best.place == 0).drop("place").order_by(ibis.desc("score"), "host_ip").limit(limit)

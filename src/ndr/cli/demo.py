@@ -91,7 +91,8 @@ def _demo(options: argparse.Namespace) -> int:
     write_rows(told["attacks"], "table")
     print(f"{recall}\n")
     print(f"logs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
-    print(f"next: ndr show fg_c --lake {told['lake']} --host {ranked[0]['host_ip']}")
+    first = told["most_deviant"][0]
+    print(f"next: ndr show fg_c --lake {told['lake']} --host {first['host_ip']} --at {first['window_end_ts']}")
     return 0
 
 

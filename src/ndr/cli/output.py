@@ -29,7 +29,12 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return shown(str(plain(value)), 120)
+    return shown(str(_flat(value)), 1000 if isinstance(value, list) else 120)
+
+
+def _flat(value: object) -> object:
+    """A value as a cell of CSV; lists as JSON."""
+    return json.dumps(value) if isinstance(value, list) else plain(value)
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], kind: str) -> None:
@@ -43,7 +48,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], kind: str) -> None:
     if kind == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([plain(row[name]) for name in names] for row in rows)
+        writer.writerows([_flat(row[name]) for name in names] for row in rows)
         return
     cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]

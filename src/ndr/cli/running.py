@@ -212,7 +212,9 @@ def _tell(summary: Mapping[str, Any]) -> None:
         )
     print(summary["standing"])
     tell_deviant(summary["most_deviant"])
-    print(f"lake: {summary['lake']}; rows of a host: ndr show fg_a --lake {summary['lake']} --host IP", flush=True)
+    first = summary["most_deviant"][0] if summary["most_deviant"] else None
+    which = f"fg_c --host {first['host_ip']} --at {first['window_end_ts']}" if first else "fg_a --host IP"
+    print(f"lake: {summary['lake']}; rows of a host: ndr show {which} --lake {summary['lake']}", flush=True)
 
 
 def deviant_facts(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,10 +228,11 @@ def tell_deviant(rows: Sequence[Mapping[str, Any]]) -> None:
         print("\nHosts farthest from normal")
     for place, row in enumerate(rows, 1):
         name = f" {shown(row['machine_name'], 60)}" if row["machine_name"] else ""
-        against = AGAINST.get(row["baseline_source"], "no baseline")
+        against = f"{AGAINST.get(row['baseline_source'], 'no baseline')} ({row['baseline_horizon']})"
+        score = f"{LEADING[row['leading_score']]} {row['score']:.1f}"
+        window = f"{row['window_label']} until {row['window_end_ts']}"
         print(
-            f"{place:3}. {row['host_ip']}{name} in {shown(row['segment_id'], 60)}: score {row['score']:.1f}, "
-            f"{row['window_label']} until {row['window_end_ts']}, against {against} ({row['baseline_horizon']})"
+            f"{place:3}. {row['host_ip']}{name} in {shown(row['segment_id'], 60)}: {score}, {window}, against {against}"
         )
         for reason in row["reasons"]:
             print(f"       {reason}")
@@ -237,4 +240,8 @@ def tell_deviant(rows: Sequence[Mapping[str, Any]]) -> None:
         print()
 
 
+LEADING = {
+    "anomaly_strength_core": "anomaly", "exfiltration_suspicion_score": "exfiltration",
+    "lateral_movement_score": "lateral movement", "beacon_suspicion_score": "beacon",
+}  # fmt: skip
 AGAINST = {"host": "its own past", "segment": "its segment", "global": "everybody"}

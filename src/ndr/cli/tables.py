@@ -15,7 +15,9 @@ from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.lake import checksum
 from ndr.news import plan_everywhere
 from ndr.plan import Step
+from ndr.publications import publications
 from ndr.run import run
+from ndr.standing import standing
 from ndr.summary import host_rows
 from ndr.table import Table
 from ndr.tables import TABLES
@@ -86,6 +88,13 @@ def _steps(opened: OpenLake, options: argparse.Namespace, tables: Sequence[Table
     return plan_everywhere(opened.shop, tables, lakes.interval_of(options, _whole(opened)))
 
 
+def _tell_unready(opened: OpenLake, tables: Sequence[Table]) -> None:
+    """Say on stderr why there is nothing to make of baselines where there are none to be."""
+    compared = any(table.published or table.by_horizon for table in tables)
+    if compared and not publications(opened.shop.config, opened.ledger):
+        print(f"ndr: {standing(opened.shop)}.", file=sys.stderr)
+
+
 def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
     rows = []
     for step in steps:
@@ -104,7 +113,9 @@ def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
 
 def _plan(options: argparse.Namespace) -> int:
     with lakes.open_lake(options) as opened:
-        write_rows(_rows(_steps(opened, options, [table_named(options.table)])), options.format)
+        table = table_named(options.table)
+        write_rows(_rows(_steps(opened, options, [table])), options.format)
+        _tell_unready(opened, [table])
     return 0
 
 
@@ -118,6 +129,7 @@ def _build(options: argparse.Namespace) -> int:
         finally:
             bar.close()
         write_rows(_rows(steps), options.format)
+        _tell_unready(opened, tables)
     return 0
 
 
@@ -172,5 +184,7 @@ def _within(table: Table, at: str | None, opened: OpenLake, whole: Interval) -> 
     version = table.version(opened.shop.config.feature_spec_version)
     parts = [p for p in opened.ledger.parts(table.name, version) if p.rows]
     if not parts:
-        raise DataError(f"table {table.name} has no rows yet: ndr build {table.name} makes them.")
+        how = f"ndr build {table.name} makes them" if table.recipe else "ndr machines import brings them"
+        why = f" ({standing(opened.shop)})" if table.published or table.by_horizon else ""
+        raise DataError(f"table {table.name} has no rows yet: {how}{why}.")
     return table.interval(parts[-1].key)

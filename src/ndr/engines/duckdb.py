@@ -156,7 +156,7 @@ class DuckDB:
     def _made(self, query: str, piece: Piece, sorting: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of a piece, in order."""
         order = [duckdb.ColumnExpression(c) for c in sorting]
-        with self._offered(piece.inputs):
+        with self._offered(piece.inputs), self._held_back(2 if piece.values else 1):
             if len(piece.columns) == 1:
                 yield from self._con.sql(query).sort(*order).to_arrow_reader(_BATCH_ROWS)
                 return
@@ -165,6 +165,15 @@ class DuckDB:
                 part = narrowed(query, piece.inputs, [*sorting, *group], self.name)
                 beside.append(self._con.sql(part).sort(*order).to_arrow_table())
         yield from put_together(beside, sorting).to_batches(_BATCH_ROWS)
+
+    @contextmanager
+    def _held_back(self, parts: int) -> Iterator[None]:
+        """Leave a part of the memory alone to DuckDB: what it cannot put aside takes the rest."""
+        self._con.execute(f"SET memory_limit = '{self.memory_bytes // parts}B'")
+        try:
+            yield
+        finally:
+            self._con.execute(f"SET memory_limit = '{self.memory_bytes}B'")
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""

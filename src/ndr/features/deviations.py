@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 
 from ndr.errors import DataError
 from ndr.features.baselines import IQR_TO_SIGMA, STATISTIC_NAMES, scale
-from ndr.metric import Metric, statistic
+from ndr.metric import INBOUND, Metric, statistic
 
 TIERS = ("host", "segment", "global")
 PLACE = ("segment_id", "time_band", "window_label")
@@ -134,14 +134,23 @@ def _strength(rows: ir.Table, column: str, metric: Metric) -> ir.FloatingValue:
     """How remarkable a deviation is: ln(1 + abs(z)), but no more than ln of how far x is beyond p99, or below p25.
 
     A backup every night is many robust deviations from the median of its hours, and yet nothing new: it lies within
-    p99. Beyond, (x + k) / (p99 + k) says by what factor it exceeds what was seen; below, (p25 + k) / (x + k). What is
-    no count counts half.
+    p99. Beyond, (x + k) / (p99 + k) says by what factor it exceeds what was seen; below, (p25 + k) / (x + k), against
+    the host's own past alone: to do less than others is nothing remarkable. See :func:`weight`.
     """
     x, k = rows[column].cast("float64"), ibis.literal(metric.floor, "float64")
     above, below = (x + k) / (rows[f"p99_{column}"] + k), (rows[f"p25_{column}"] + k) / (x + k)
-    factor = ibis.ifelse(above > 1.0, above, ibis.ifelse(below > 1.0, below, 1.0))
+    own = rows[f"tier_{column}"] == TIERS.index("host")
+    factor = ibis.ifelse(above > 1.0, above, ibis.ifelse(own & (below > 1.0), below, 1.0))
     distance = rows[f"z_{column}"].abs() + 1.0
-    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln() * metric.weight
+    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln() * weight(column, metric)
+
+
+def weight(column: str, metric: Metric) -> float:
+    """What a deviation counts among others: half for what is no count, and half for what others do to the host.
+
+    A share or a mean may be that of one session; and who scans is to come before who is scanned.
+    """
+    return (1.0 if metric.kind == "count" else 0.5) * (0.5 if column.startswith(INBOUND) else 1.0)
 
 
 def transforms(rows: ir.Table, column: str, metric: Metric, z_max: float) -> dict[str, ir.Value]:

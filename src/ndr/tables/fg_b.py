@@ -96,7 +96,7 @@ class Capping(Spec):
         description="counts; bytes are no good judges, for a backup every night is a million scales off each time",
     )
     z_max: float = Field(
-        default=50.0,
+        default=200.0,
         gt=0,
         allow_inf_nan=False,
         description="robust z against the segment above which a slice is left out",

@@ -233,9 +233,9 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
       shortest horizon against the longest.
     - Pairs of the window are looked up among the host's, or the segment's while it is cold (``pair_rarity_source``); a
       pair that is not there is new with rarity 1. ``rare_pair_weighted_z_m`` = clipped z times ``pair_rarity_mean``.
-    - The *strength* of a deviation is ln(1 + abs(z)), but no more than ln((x + k) / (p99 + k)) above p99 and
-      ln((p25 + k) / (x + k)) below p25; between them 0: what was seen now and then is nothing new. It counts half for
-      shares, ratios and means, which may be those of one session.
+    - The *strength* of a deviation is ln(1 + abs(z)), but no more than ln((x + k) / (p99 + k)) above p99 and, against
+      the host's own past, ln((p25 + k) / (x + k)) below p25; else 0: what was seen now and then is nothing new. It
+      counts half for shares, ratios and means, and half again for the inbound role.
     - ``top_deviations``: the five metrics of greatest strength, then abs(z), with z, value, median and tier.
 
     Scores; unknown strengths count as 0, null when all are unknown:
