@@ -48,7 +48,7 @@ def build_news(shop: Workshop, progress: Callable[[str, int, int], None] | None 
     made = run(first, shop, progress)
     second = plan_deviations(shop, within)
     made |= run(second, shop, progress)
-    shop.ledger.settle(_settled_by(shop))
+    shop.ledger.settle(settled_by(shop))
     return Built(made, _span(first, fg_a), _span(second, fg_c))
 
 
@@ -57,7 +57,7 @@ def _span(steps: Sequence[Step], table: Table) -> Interval | None:
     return Interval(min(starts), max(starts) + SLICE) if starts else None
 
 
-def _settled_by(shop: Workshop) -> str:
+def settled_by(shop: Workshop) -> str:
     """What the tables depend on besides the sessions: configuration, inventory, publications asked for or dropped.
 
     One is dropped when older logs come to light; whatever was compared with it is compared with another one then.
@@ -77,7 +77,7 @@ def _affected(shop: Workshop) -> Interval | None:
     A later arrival than any before is news for the time since then too: nothing was made of what had not ended.
     """
     news = shop.ledger.unsettled()
-    if not news or not shop.ledger.settled_under(_settled_by(shop)):
+    if not news or not shop.ledger.settled_under(settled_by(shop)):
         return None
     before, last = shop.ledger.settled_arrival(), shop.ledger.last_arrival()
     if before and last and before < last:
