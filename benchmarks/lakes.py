@@ -19,7 +19,7 @@ from ndr.engines.duckdb import DuckDB
 from ndr.lake import STAGING, LocalLake, part_path
 from ndr.ledger import Part
 from ndr.local_ledger import SqliteLedger
-from ndr.news import _settled_by
+from ndr.news import settled_by
 from ndr.plan import Planner, Step
 from ndr.queries import QueryCache
 from ndr.run import Workshop, run
@@ -141,7 +141,7 @@ class Ground:
 
     def settle(self) -> None:
         """Call the lake finished: the next batch builds its own news only."""
-        self.ledger.settle(_settled_by(self.shop))
+        self.ledger.settle(settled_by(self.shop))
 
     def files(self, name: str) -> list[str]:
         """The files of a table."""

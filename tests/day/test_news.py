@@ -30,7 +30,7 @@ def settled(tmp_path: Path) -> Iterator[World]:
     for publication in publications(world.shop.config, world.ledger):
         keys = publication.keys()
         world.ledger.commit([Part("fg_b_host", "1", key, "id", 1, "", "") for key in keys], [], {})
-    world.ledger.settle(news._settled_by(world.shop))
+    world.ledger.settle(news.settled_by(world.shop))
     yield world
     world.close()
 
@@ -70,6 +70,6 @@ def test_a_publication_that_is_not_called_for_any_more_is_everything(settled: Wo
     bring(settled, *(MONDAY + n * DAY for n in (7, 8, 9)))
     assert before - {p.reference for p in publications(settled.shop.config, settled.ledger)}
     assert news._affected(settled.shop) is None
-    settled.ledger.settle(news._settled_by(settled.shop))
+    settled.ledger.settle(news.settled_by(settled.shop))
     bring(settled, LAST + DAY)
     assert news._affected(settled.shop) is not None, "that was settled"
