@@ -50,7 +50,7 @@ def test_what_cannot_be_meant_is_a_usage_error(tmp_path, monkeypatch, arguments:
 def test_an_unknown_table_is_answered_with_the_nearest(tmp_path: Path, lake: Path) -> None:
     run(lake, write(tmp_path / "log.json", hour(4)))
     for command in ("plan", "build", "show"):
-        refused(ndr(command, "fg_b", "--lake", lake), 3, "unknown table 'fg_b'", "Did you mean 'fg_a'")
+        refused(ndr(command, "fg_d", "--lake", lake), 3, "unknown table 'fg_d'", "Did you mean 'fg_")
 
 
 @pytest.mark.parametrize(
