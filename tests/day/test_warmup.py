@@ -101,7 +101,7 @@ def test_people_read_the_same(stages: dict[str, Any], tmp_path: Path) -> None:
     told = ndr("run", stages["logs"], "--lake", lake, *stages["options"]).out
     assert "nothing to build: every table is up to date" in told
     assert "provisional baselines of 2026-03-03T00:00:00Z over 1d, new hosts are compared with their segment" in told
-    assert "Hosts farthest from normal\n  1. 10.1.1.1 in 10.1.1.0/24: score " in told
+    assert "Hosts farthest from normal\n  1. 10.1.1.1 in 10.1.1.0/24: exfiltration " in told
     assert ", against its own past (1d)\n       bytes_src_sum 5,000," in told
 
 
