@@ -75,18 +75,13 @@ def transforms(x: float | None, stats: Mapping[str, Any], scale: float, k: float
     clipped = max(-z_max, min(z_max, z))
     ratio = (x + k) / (median + k)
     return {
-        "diff": diff,
-        "scale": scale,
-        "z_mad": z,
-        "abs_dev_over_mad": abs(diff) / scale,
-        "z_mad_clipped": clipped,
-        "z_mad_signed_pow3": math.copysign(abs(clipped) ** 3, z),
-        "ratio": ratio,
-        "log_ratio": math.log(ratio),
+        "diff": diff, "scale": scale, "z_mad": z, "abs_dev_over_mad": abs(diff) / scale,
+        "z_mad_clipped": clipped, "z_mad_signed_pow3": math.copysign(abs(clipped) ** 3, z),
+        "ratio": ratio, "log_ratio": math.log(ratio),
         "excess_over_p95": max(0.0, x - p95),
         "excess_ratio_p95": (x + k) / (p95 + k),
         "iqr_dev": diff / (iqr / 1.349) if iqr else None,
-    }
+    }  # fmt: skip
 
 
 @dataclass
@@ -198,6 +193,12 @@ def mean_of_largest(values: Iterable[float | None], k: int) -> float | None:
     return math.fsum(known[:k]) / k if known else None
 
 
+THEMED = (
+    ("exfiltration_suspicion_score", "exfiltration", 2), ("lateral_movement_score", "lateral", 3),
+    ("scan_suspicion_score", "scan", 3), ("novelty_suspicion_score", "novelty", 3),
+)  # fmt: skip
+
+
 def rise(z: float | None, strength: float | None) -> float | None:
     """The strength of what is more than normal."""
     return 0.0 if (z or 0.0) < 0 else strength
@@ -208,8 +209,7 @@ def suspicion_columns(c: Compared, config: BaselineConfig) -> Row:
     rises = {m: rise(c.z(m), strengths[m]) for m in config.metrics}
     return {
         "anomaly_strength_core": mean_of_largest(strengths.values(), 5),
-        "exfiltration_suspicion_score": mean_of_largest([rises[m] for m in config.of_theme("exfiltration")], 2),
-        "lateral_movement_score": mean_of_largest([rises[m] for m in config.of_theme("lateral")], 3),
+        **{score: mean_of_largest([rises[m] for m in config.of_theme(theme)], count) for score, theme, count in THEMED},
     }
 
 

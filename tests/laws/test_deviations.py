@@ -23,6 +23,7 @@ from strategies_baselines import CONFIGS, Case, random_case
 each_config = pytest.mark.parametrize("config", range(len(CONFIGS)))
 SCORES = (
     "anomaly_strength_core", "exfiltration_suspicion_score", "lateral_movement_score", "beacon_suspicion_score",
+    "scan_suspicion_score", "novelty_suspicion_score",
 )  # fmt: skip
 BEACON = {
     "beacon_dst_ip": "dst_ip", "beacon_dst_port": "dst_port", "beacon_score": "beacon_score",

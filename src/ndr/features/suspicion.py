@@ -13,6 +13,13 @@ from ndr.metric import Metric
 
 DEVIATION = "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>"
 TOP = 5
+THEMES = {
+    "exfiltration_suspicion_score": ("exfiltration", 2),
+    "lateral_movement_score": ("lateral", 3),
+    "scan_suspicion_score": ("scan", 3),
+    "novelty_suspicion_score": ("novelty", 3),
+}
+"""Scores of what is more than normal: the theme of the outbound metrics, and how many of the strongest count."""
 _TO_MANY = r"^(22[4-9]|23[0-9]|255)\.|^ff[0-9a-f]{2}:"
 """Multicast and limited broadcast addresses, in their canonical form."""
 BEACON = {
@@ -42,7 +49,7 @@ def mean_of_largest(values: Sequence[ir.FloatingValue], count: int) -> ir.Floati
 
 
 def scores(rows: ir.Table, columns: Mapping[str, Metric], outbound: Collection[str]) -> dict[str, ir.Value]:
-    """The three scores that follow from the deviations alone; their formulas stand with the table."""
+    """The scores that follow from the deviations alone; their formulas stand with the table."""
 
     def of_theme(theme: str) -> list[ir.FloatingValue]:
         """The strength of what is more than normal."""
@@ -51,8 +58,7 @@ def scores(rows: ir.Table, columns: Mapping[str, Metric], outbound: Collection[s
 
     return {
         "anomaly_strength_core": mean_of_largest([rows[f"strength_{c}"] for c in columns], TOP),
-        "exfiltration_suspicion_score": mean_of_largest(of_theme("exfiltration"), 2),
-        "lateral_movement_score": mean_of_largest(of_theme("lateral"), 3),
+        **{score: mean_of_largest(of_theme(theme), count) for score, (theme, count) in THEMES.items()},
     }
 
 

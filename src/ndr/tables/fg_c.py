@@ -32,9 +32,7 @@ from ndr.time import DAY, SLICE, floor, stamp
 CORE = {metric.name: metric for metric in BASELINED if "core" in metric.themes}
 """The metrics, outbound, whose windows, horizons and pairs are also held against each other."""
 OUTBOUND = frozenset(metric.name for metric in BASELINED)
-SCORES = (
-    "anomaly_strength_core", "beacon_suspicion_score", "exfiltration_suspicion_score", "lateral_movement_score",
-)  # fmt: skip
+SCORES = ("anomaly_strength_core", "beacon_suspicion_score", *suspicion.THEMES)
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -243,6 +241,8 @@ def fg_c(  # noqa: PLR0913, PLR0917 - one argument per table that it reads
     - ``anomaly_strength_core``: mean of the 5 greatest strengths of all metrics in both roles.
     - ``exfiltration_suspicion_score``: mean of the 2 greatest of outbound metrics of theme exfiltration with z >= 0.
     - ``lateral_movement_score``: mean of the 3 greatest of outbound metrics of theme lateral with z >= 0.
+    - ``scan_suspicion_score``: mean of the 3 greatest of outbound metrics of theme scan with z >= 0.
+    - ``novelty_suspicion_score``: mean of the 3 greatest of outbound metrics of theme novelty with z >= 0.
     - ``beacon_suspicion_score``: of the host's pairs in ``beacons`` and ``slow_beacons`` as of the window end, without
       multicast, the greatest beacon_score (1 - prevalence_share) (1 + rarity) / 2; 0 without any. ``beacon_*`` tells of
       that pair.
