@@ -20,7 +20,7 @@ from benchmarks.measure import Cost, Line, alternate, cost, line
 from benchmarks.settings import NOON, Setting
 from ndr.cli.lakes import LEDGER
 from ndr.ledger import Unit
-from ndr.news import BEHAVIOUR, build_news, plan_deviations, plan_everywhere
+from ndr.news import BEHAVIOUR, build_features, build_scores, plan_deviations, plan_everywhere
 from ndr.run import sweep
 from ndr.table import PartKey
 from ndr.tables import TABLES
@@ -103,7 +103,7 @@ def _shorten(whole: Path, root: Path, length: int) -> None:
 
 def _batch(ground: Ground, logs: Path, planning: list[float]) -> Cost:
     """Take a batch, which is measured; then plan it once more alone, and take it back."""
-    made = cost(lambda: (ground.importer().files([logs]), build_news(ground.shop)))
+    made = cost(lambda: (ground.importer().files([logs]), build_scores(ground.shop, build_features(ground.shop))))
     units = [
         unit for unit in ground.ledger.units(Interval(NOON, NOON + SLICE)) if PartKey(NOON, NOON + SLICE) in unit.slices
     ]

@@ -1,15 +1,18 @@
-"""What runs recipes: a protocol of three methods, and what goes in and out of it."""
+"""What runs recipes: a protocol of four methods, and what goes in and out of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from ndr.table import Columns
+
+Judge: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,17 @@ class Engine(Protocol):
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None, through: Judge | None = None,
     ) -> list[int]:  # fmt: skip
         """Write each output's rows, sorted, and return their numbers; an output without rows leaves no file.
 
         ``apart`` names the first columns of the order, whose rows of each value are made of the rows with that value in
         the inputs, and the values they may have: the query may be run piece by piece. The files are the same.
+        What is given as ``through`` makes the rows that are written of those of the query, batch by batch.
         """
+
+    def batches(self, query: str, inputs: Mapping[str, Files | Rows]) -> Iterator[pa.RecordBatch]:
+        """The rows of a large result, in no order."""
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""

@@ -47,6 +47,7 @@ def partition_values(version: str, key: PartKey) -> dict[str, str]:
     return {
         "feature_spec_version": version,
         "baseline_horizon": key.horizon,
+        "model_version": key.horizon,
         "publication": stamp(key.start),
         "snapshot_month": f"{key.start:%Y-%m}",
         "dt": f"{key.start:%Y-%m-%d}",

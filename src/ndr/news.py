@@ -1,13 +1,13 @@
-"""News: what there is to build after imports, in two steps: what hosts did, then baselines and how far hosts are off.
+"""News: what there is to build after imports: what hosts did, then baselines and how far hosts are off, then scores.
 
-The second step trusts the first: which parts exist there is looked up, not planned again.
+Each step trusts those before it: which parts exist there is looked up, not planned again.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 
@@ -22,34 +22,65 @@ from ndr.tables.fg_a import fg_a
 from ndr.tables.fg_b_host import fg_b_host
 from ndr.tables.fg_c import fg_c
 from ndr.tables.machines import machines
+from ndr.tables.prediction_feature_join import prediction_feature_join
+from ndr.tables.predictions import predictions
 from ndr.tables.slow_beacons import slow_beacons
 from ndr.time import DAY, EPOCH, SLICE, Interval, floor
 
 BEHAVIOUR = (fg_a, beacons, slow_beacons)
 PUBLISHED = tuple(table for table in TABLES.values() if table.published)
 _LATER = (*PUBLISHED, fg_c)
+SCORES = (predictions, prediction_feature_join)
 _AFTERMATH = timedelta(days=31)
 """How long a session can matter to windows after it: 30 days of lookback and the longest window."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a run made: parts by table, and the intervals of behaviour and of deviations among them."""
+    """What a run made: parts by table, and the intervals of behaviour, of deviations and of predictions among them."""
 
     parts: Mapping[str, int]
     behaviour: Interval | None
     deviations: Interval | None
+    predictions: Interval | None = None
+    within: Interval | None = None
+    """Where the news lay; None for everywhere."""
 
 
-def build_news(shop: Workshop, progress: Callable[[str, int, int], None] | None = None) -> Built:
-    """Make all that is missing because of imports that no finished run has built on; everything when nothing is new."""
+def build_features(shop: Workshop, progress: Callable[[str, int, int], None] | None = None) -> Built:
+    """Make the features that are missing because of imports that no finished run has built on.
+
+    Everything when nothing is new. A run is finished by :func:`build_scores`.
+    """
     within = _affected(shop)
     first = plan_behaviour(shop, within)
     made = run(first, shop, progress)
     second = plan_deviations(shop, within)
     made |= run(second, shop, progress)
+    return Built(made, _span(first, fg_a), _span(second, fg_c), within=within)
+
+
+def build_scores(shop: Workshop, built: Built, progress: Callable[[str, int, int], None] | None = None) -> Built:
+    """Let the model in force, if there is one, score what was built, and finish the run.
+
+    A model that has not scored before scores everything. Predictions are joined with features where the configuration
+    has the job ``prediction_feature_join``.
+    """
+    tables = [table for table in SCORES if table is predictions or table.job in shop.config.jobs]
+    fresh = not shop.ledger.settled_under(settled_by(shop))
+    steps = plan_scores(shop, None if fresh else built.within, tables)
+    made = run(steps, shop, progress)
     shop.ledger.settle(settled_by(shop))
-    return Built(made, _span(first, fg_a), _span(second, fg_c))
+    return replace(built, parts={**built.parts, **made}, predictions=_span(steps, predictions))
+
+
+def plan_scores(shop: Workshop, within: Interval | None, tables: Sequence[Table] = (predictions,)) -> list[Step]:
+    """What the model in force has not scored yet of the deviations that there are; nothing without a model."""
+    if shop.model is None:
+        return []
+    trusted = [table for table in TABLES.values() if table not in SCORES]
+    planner = Planner(shop.config, shop.ledger, shop.lake, trusted, shop.model.version)
+    return planner.plan_each(tables, inhabited(shop, within))
 
 
 def _span(steps: Sequence[Step], table: Table) -> Interval | None:
@@ -58,7 +89,7 @@ def _span(steps: Sequence[Step], table: Table) -> Interval | None:
 
 
 def settled_by(shop: Workshop) -> str:
-    """What the tables depend on besides the sessions: configuration, inventory, publications asked for or dropped.
+    """What the tables depend on besides the sessions: configuration, model, inventory, publications asked or dropped.
 
     One is dropped when older logs come to light; whatever was compared with it is compared with another one then.
     """
@@ -67,7 +98,8 @@ def settled_by(shop: Workshop) -> str:
     inventory = [part.id for part in shop.ledger.parts(machines.name, machines.version(""))]
     known = set(chain.from_iterable(p.keys() for p in publications(shop.config, shop.ledger)))
     dropped = [part.key for part in shop.ledger.parts(fg_b_host.name, version) if part.key not in known]
-    told = "\n".join([run_fingerprint(shop.config), *inventory, *map(str, asked.items()), *map(str, dropped)])
+    model = shop.model.version if shop.model else ""
+    told = "\n".join([run_fingerprint(shop.config), model, *inventory, *map(str, asked.items()), *map(str, dropped)])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -110,7 +142,8 @@ def plan_everywhere(shop: Workshop, tables: Sequence[Table], within: Interval | 
     chosen = inhabited(shop, within)
     if any(table.published for table in tables):
         chosen += _midnights(p for p in publications(shop.config, shop.ledger) if _asked_for(p, within))
-    return Planner(shop.config, shop.ledger, shop.lake).plan_each(tables, chosen)
+    model = shop.model.version if shop.model and any(table.by_model for table in tables) else ""
+    return Planner(shop.config, shop.ledger, shop.lake, model=model).plan_each(tables, chosen)
 
 
 def _asked_for(publication: Publication, within: Interval | None) -> bool:
@@ -130,7 +163,7 @@ def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step
     known = publications(shop.config, shop.ledger)
     made = {part.key.start for part in shop.ledger.parts(fg_b_host.name, shop.config.feature_spec_version)}
     chosen = [p for p in known if within is None or p.reference not in made or _looks_at(p, within)]
-    trusted = {table for table in TABLES.values() if table not in _LATER}
+    trusted = {table for table in TABLES.values() if table not in {*_LATER, *SCORES}}
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted)
     fresh = planner.plan_each(PUBLISHED, _midnights(chosen))
     remade = {key.start for step in fresh for key in step.ids}

@@ -54,10 +54,15 @@ class _State:
 
 
 class Planner:
-    """Plans over one lake under one configuration; what the ledger has of ``trusted`` tables is not looked into."""
+    """Plans over one lake, under one configuration and model (its version; none, and nothing is scored).
 
-    def __init__(self, config: Config, ledger: Ledger, lake: Lake, trusted: Collection[Table] = ()) -> None:
-        self._config, self._ledger, self._lake = config, ledger, lake
+    What the ledger has of ``trusted`` tables is not looked into.
+    """
+
+    def __init__(
+        self, config: Config, ledger: Ledger, lake: Lake, trusted: Collection[Table] = (), model: str = ""
+    ) -> None:
+        self._config, self._ledger, self._lake, self._model = config, ledger, lake, model
         self._trusted = {table.name for table in trusted}
         self._publications = publications(config, ledger)
         self._prints = fingerprints(config)
@@ -125,6 +130,8 @@ class Planner:
             return
         version = table.version(self._config.feature_spec_version)
         have = {part.key: part for part in self._ledger.parts(table.name, version, span)}
+        if table.by_model:
+            have = {key: part for key, part in have.items() if key.horizon == self._model}
         if table.recipe is None or table.name in self._trusted:
             self._states[table.name] = _State({key: part.id for key, part in have.items()})
             return
@@ -172,11 +179,12 @@ class Planner:
             if last is None or interval.end > last:
                 break
             publication = in_force(self._publications, interval.end) if table.by_horizon else None
-            if table.by_horizon and not publication:
-                continue
-            if reads := self._reads(table, interval, interval.end, publication):
-                for horizon in publication.horizons if publication else ("",):
-                    found[PartKey(interval.start, interval.end, horizon)] = reads
+            variants = publication.horizons if publication else () if table.by_horizon else ("",)
+            if table.by_model:
+                variants = (self._model,) if self._model else ()
+            if variants and (reads := self._reads(table, interval, interval.end, publication)):
+                for variant in variants:
+                    found[PartKey(interval.start, interval.end, variant)] = reads
         return found
 
     def _published(self, table: Table, span: Interval) -> dict[PartKey, Inputs]:
@@ -219,6 +227,8 @@ class Planner:
                 key.horizon,
                 f"{next(own, None) if table.published else in_force(self._publications, key.known_at)}",
             ]
+        if table.by_model:
+            against = [key.horizon]
         return _digest([self._prints[table.name], named, *against, *ids])
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from ndr import __version__
 from ndr.engine import Engine, Files, Output, Rows
@@ -15,6 +15,7 @@ from ndr.fingerprint import engine_fingerprint, fingerprints
 from ndr.lake import Lake, part_path, partition_values
 from ndr.ledger import Ledger, Part
 from ndr.log import log
+from ndr.model.detector import Scorer
 from ndr.plan import Inputs, Step
 from ndr.publications import publications
 from ndr.queries import NO_CACHE, QueryCache
@@ -23,6 +24,13 @@ from ndr.table import Context, Given, PartKey, Publication, Table
 from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
 from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
+
+
+class Models(Protocol):
+    """What a run asks of the models of a lake."""
+
+    def in_force(self) -> Scorer | None:
+        """The model that scores, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,12 @@ class Workshop:
     """Input rows, counted once for every part that reads them, up to which parts are made together."""
     drafts: dict[str, dict[PartKey, Part]] = field(default_factory=dict)
     """The parts of a publication that is being made: they are committed together, when all are there."""
+    models: Models | None = None
+
+    @property
+    def model(self) -> Scorer | None:
+        """The model in force; None while there is none."""
+        return self.models.in_force() if self.models else None
 
 
 def run(
@@ -176,7 +190,9 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     paths = {key: part_path(table, version, key, _file_name(step, key, batches)) for key in chunk}
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
-    counts = shop.engine.write(query, inputs, table.stored_columns, table.order or table.keys, outputs, table.apart)
+    judge = shop.model.judge if table.judged and shop.model else None
+    order = table.order or table.keys
+    counts = shop.engine.write(query, inputs, table.stored_columns, order, outputs, table.apart, judge)
     drafts = [
         Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")
         for key, rows in zip(chunk, counts, strict=True)
@@ -212,7 +228,8 @@ def _where(table: Table, key: PartKey) -> dict[str, datetime | str]:
 def _inputs(
     step: Step, chunk: Sequence[PartKey], shop: Workshop, batches: Mapping[datetime, str]
 ) -> dict[str, Files | Rows]:
-    known = publications(shop.config, shop.ledger) if step.table.published or step.table.by_horizon else ()
+    compared = step.table.published or step.table.by_horizon or step.table.by_model
+    known = publications(shop.config, shop.ledger) if compared else ()
     context = Context(shop.config.project_parameters, shop.config.spec(step.table), chunk, batches, known)
     found: dict[str, Files | Rows] = {}
     for name, read in step.table.reads.items():

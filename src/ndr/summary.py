@@ -20,13 +20,15 @@ _LONGEST = max(WINDOWS, key=lambda label: WINDOWS[label])
 
 
 def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: set[PartKey] | None = None) -> Files:
-    """The files of a table's parts."""
+    """The files of a table's parts; of predictions, those of the model in force."""
     if table is sessions:
         units = [unit for unit in shop.ledger.units(within) if unit.path]
         return Files(
             sessions.columns, [shop.lake.path(u.path) for u in units], [{"batch_end_ts": u.batch_end} for u in units]
         )
     parts = shop.ledger.parts(table.name, table.version(shop.config.feature_spec_version), within)
+    if table.by_model:
+        parts = [part for part in parts if shop.model and part.key.horizon == shop.model.version]
     return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
 
 

@@ -29,7 +29,7 @@ class PartKey:
     start: datetime
     known_at: datetime
     horizon: str = ""
-    """The baseline horizon, for tables that have one part for each."""
+    """The baseline horizon, or the version of the model, for tables that have one part for each."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,10 @@ class Table:
     """Whether it exists once per publication of baselines and horizon, instead of once per interval."""
     by_horizon: bool = False
     """Whether each interval has a part for every horizon of the publication in force."""
+    by_model: bool = False
+    """Whether each interval has a part for every model that was in force when it was made."""
+    judged: Columns = field(default_factory=dict)
+    """The columns that the model adds to the rows of the recipe, which yields besides what the model looks at."""
     folder: str = ""
     """Where its files lie below the lake; its name where nothing is said."""
     order: tuple[str, ...] = ()
@@ -211,12 +215,15 @@ class Table:
             for name, read in self.reads.items()
         }
         made = self.recipe(**inputs, spec=spec, settings=settings, version=version)
-        if set(made.columns) != set(self.columns):
+        declared = {name: dtype for name, dtype in self.columns.items() if name not in self.judged}
+        undeclared = [name for name in made.columns if name not in declared]
+        if set(declared) - set(made.columns) or (undeclared and not self.judged):
             raise DeclarationError(
-                f"table {self.name}: its recipe yields {sorted(set(made.columns) - set(self.columns))} undeclared and "
-                f"lacks {sorted(set(self.columns) - set(made.columns))}."
+                f"table {self.name}: its recipe yields {sorted(undeclared)} undeclared and "
+                f"lacks {sorted(set(declared) - set(made.columns))}."
             )
-        return made.select(**{name: made[name].cast(dtype) for name, dtype in self.columns.items()})
+        fed = dict.fromkeys(undeclared, "float64")
+        return made.select(**{name: made[name].cast(dtype) for name, dtype in (declared | fed).items()})
 
 
 def table(

@@ -71,7 +71,7 @@ def _demo(options: argparse.Namespace) -> int:
         config = opened.shop.config
         importer = Importer(opened.lake, opened.ledger, source_specs(config), config.project_parameters.clock)
         importer.files(list_files([str(out / "logs" / "palo_alto")]))
-        built = build_everything(opened)
+        built, _ = build_everything(opened)
         ranked = most_deviant(opened.shop, built.deviations, limit=spec.hosts)
         stands = str(standing(opened.shop))
     found = found_by([(row["host_ip"], _window(row)) for row in ranked], read_truth(made.truth))

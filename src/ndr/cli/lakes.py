@@ -14,9 +14,12 @@ from ndr.errors import SpecError, UsageError, shown
 from ndr.lake import STAGING, LocalLake
 from ndr.local_ledger import SqliteLedger
 from ndr.log import start_logging
+from ndr.model.detector import Scorer
 from ndr.queries import QueryCache
 from ndr.run import Workshop
+from ndr.scoring import LakeModels
 from ndr.specs import Config, load_config
+from ndr.tables.inference import Inference
 from ndr.time import Interval, parse_instant
 
 LEDGER = "ledger.sqlite"
@@ -29,6 +32,7 @@ class OpenLake:
     lake: LocalLake
     ledger: SqliteLedger
     shop: Workshop
+    models: LakeModels
 
 
 def add_lake_options(command: argparse.ArgumentParser) -> None:
@@ -78,6 +82,12 @@ def _check_clock(config: Config, ledger: SqliteLedger, root: str) -> None:
         )
 
 
+def _endpoint(spec: Inference) -> Scorer:
+    from ndr.aws.endpoint import EndpointScorer  # noqa: PLC0415 - needs an extra
+
+    return EndpointScorer(spec)
+
+
 @contextmanager
 def open_lake(options: argparse.Namespace, *, existing: bool = True, writes: bool = False) -> Iterator[OpenLake]:
     """The lake that the options name, closed again at the end; only who writes spills into it.
@@ -97,7 +107,9 @@ def open_lake(options: argparse.Namespace, *, existing: bool = True, writes: boo
         scratch = str(lake.root / STAGING) if writes else elsewhere
         engine = DuckDB(scratch, memory_limit=options.memory_limit, threads=options.threads)
         try:
-            yield OpenLake(lake, ledger, Workshop(config, ledger, lake, engine, QueryCache.of_user()))
+            models = LakeModels(lake.root, config, _endpoint)
+            shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), models=models)
+            yield OpenLake(lake, ledger, shop, models)
         finally:
             engine.close()
             ledger.close()

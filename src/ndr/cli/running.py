@@ -13,10 +13,12 @@ from typing import Any
 
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
+from ndr.cli.models import armed
 from ndr.cli.output import Progress, plain, write_rows
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
-from ndr.news import Built, build_news
-from ndr.publications import warmup_references
+from ndr.news import Built, build_features, build_scores
+from ndr.publications import publications, warmup_references
+from ndr.scoring import Trained
 from ndr.sources.convert import check_spec
 from ndr.sources.files import FileReport, list_files
 from ndr.sources.formats import SOURCES
@@ -41,8 +43,9 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--batch-start", metavar="TIME", help="UTC, start of the named batch")
     command.add_argument("--batch-end", metavar="TIME", help="UTC, end of the named batch: when it had arrived")
     command.add_argument(
-        "--warmup", action="store_true", help="with too little history for baselines, compare with what there is"
-    )
+        "--warmup", action=argparse.BooleanOptionalAction, default=None,
+        help="with too little history for baselines, compare with what there is (default: while there are none at all)",
+    )  # fmt: skip
     lakes.add_lake_options(command)
     lakes.add_format_option(command, ("table", "json"))
     command.set_defaults(run=_run)
@@ -92,9 +95,9 @@ def _run(options: argparse.Namespace) -> int:
             opened.shop.config.project_parameters.clock, options.source, batch,
         )  # fmt: skip
         reports = _import(importer, paths)
-        if options.warmup:
+        if options.warmup or (options.warmup is None and not publications(opened.shop.config, opened.ledger)):
             warm_up(opened)
-        built = build_everything(opened)
+        built, trained = build_everything(opened)
         summary = _summary(opened, reports, built)
         problem = _no_hosts(opened, reports)
     if options.format == "json":
@@ -124,11 +127,13 @@ def warm_up(opened: OpenLake) -> None:
         ledger.ask_publication(config.feature_spec_version, reference, provisional=True)
 
 
-def build_everything(opened: OpenLake) -> Built:
-    """Make what is missing, with a bar for those who watch."""
+def build_everything(opened: OpenLake) -> tuple[Built, Trained | None]:
+    """Make what is missing, and the model if there is none, with a bar for those who watch."""
     bar = Progress("build")
     try:
-        return build_news(opened.shop, bar)
+        built = build_features(opened.shop, bar)
+        trained = armed(opened)
+        return build_scores(opened.shop, built, bar), trained
     finally:
         bar.close()
 

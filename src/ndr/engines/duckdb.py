@@ -13,11 +13,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from ndr.engine import Files, Output, Rows
+from ndr.engine import Files, Judge, Output, Rows
 from ndr.engines.division import Piece, divided, put_together
 from ndr.engines.narrowing import narrowed
 from ndr.engines.parquet import ARROW, arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
+from ndr.features.suspicion import DEVIATION
+from ndr.model.detector import EXPLANATION
 from ndr.table import Columns
 
 _SQL = {
@@ -27,8 +29,9 @@ _SQL = {
     "int64": "BIGINT",
     "float64": "DOUBLE",
     "timestamp(6)": "TIMESTAMP",
-    "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": (
-        "STRUCT(metric VARCHAR, z DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR)[]"
+    DEVIATION: "STRUCT(metric VARCHAR, z DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR)[]",
+    EXPLANATION: (
+        "STRUCT(feature VARCHAR, contribution DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR, technique VARCHAR)[]"
     ),
 }
 _BATCH_ROWS = 100_000
@@ -115,7 +118,7 @@ class DuckDB:
 
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None, through: Judge | None = None,
     ) -> list[int]:  # fmt: skip
         """Write each output's rows, sorted by ``order``; see :class:`ndr.engine.Engine`."""
         split = list(outputs[0].where)
@@ -123,7 +126,7 @@ class DuckDB:
         made = [column for column in columns if column not in sorting]
         pieces = self._pieces(Piece((), inputs, [made]), made, list((apart or {}).items()))
         batches = (batch for piece in pieces for batch in self._made(query, piece, sorting))
-        return write_parts(batches, arrow_schema(columns), outputs)
+        return write_parts(map(through, batches) if through else batches, arrow_schema(columns), outputs)
 
     def _pieces(self, whole: Piece, made: Sequence[str], apart: Sequence[tuple[str, Sequence[str]]]) -> Iterator[Piece]:
         """How a query is divided by the values of the first column, and where this is not enough by the next."""
@@ -174,6 +177,11 @@ class DuckDB:
             yield
         finally:
             self._con.execute(f"SET memory_limit = '{self.memory_bytes}B'")
+
+    def batches(self, query: str, inputs: Mapping[str, Files | Rows]) -> Iterator[pa.RecordBatch]:
+        """The rows of a large result, in no order."""
+        with self._offered(inputs):
+            yield from self._con.sql(query).to_arrow_reader(_BATCH_ROWS)
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""

@@ -14,9 +14,19 @@ import pyarrow.parquet as pq
 from ndr.ahead import ahead
 from ndr.engine import Output
 from ndr.errors import AdapterError, shown
+from ndr.features.suspicion import DEVIATION
+from ndr.model.detector import EXPLANATION
 from ndr.table import Columns
 
 ROW_GROUP, _CELLS, _VECTOR = 131_072, 1 << 23, 2_048
+_NUMBERS = {name: pa.float64() for name in ("z", "value", "baseline", "contribution")}
+
+
+def _listed(*names: str) -> pa.DataType:
+    """A list of structs; what is no number is text."""
+    return pa.list_(pa.struct([(name, _NUMBERS.get(name, pa.string())) for name in names]))
+
+
 ARROW = {
     "string": pa.string(),
     "boolean": pa.bool_(),
@@ -24,15 +34,8 @@ ARROW = {
     "int64": pa.int64(),
     "float64": pa.float64(),
     "timestamp(6)": pa.timestamp("us"),
-    "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": pa.list_(
-        pa.struct(
-            [
-                ("metric", pa.string()),
-                *((name, pa.float64()) for name in ("z", "value", "baseline")),
-                ("source", pa.string()),
-            ]
-        )
-    ),
+    DEVIATION: _listed("metric", "z", "value", "baseline", "source"),
+    EXPLANATION: _listed("feature", "contribution", "value", "baseline", "source", "technique"),
 }
 
 

@@ -18,6 +18,8 @@ from ndr.tables.machines import machines
 from ndr.tables.pair_counts import pair_counts
 from ndr.tables.pair_days import pair_days
 from ndr.tables.pair_history import pair_history
+from ndr.tables.prediction_feature_join import prediction_feature_join
+from ndr.tables.predictions import predictions
 from ndr.tables.sessions import sessions
 from ndr.tables.slow_beacons import slow_beacons
 
@@ -26,6 +28,6 @@ TABLES: dict[str, Table] = {
     for t in (
         machines, sessions, delta, pair_counts, pair_days, pair_history, fg_a, beacons, slow_beacons,
         fg_b_capping, fg_b_host, fg_b_segment, fg_b_global, fg_b_ip_metadata,
-        fg_b_pair_host, fg_b_pair_segment, fg_c,
+        fg_b_pair_host, fg_b_pair_segment, fg_c, predictions, prediction_feature_join,
     )
 }  # fmt: skip
