@@ -59,6 +59,10 @@ class DataError(NdrError, ValueError):
     """The data break a rule that the whole input must keep."""
 
 
+class ModelError(NdrError, ValueError):
+    """A model cannot be trained on these rows, or one that was stored cannot be trusted."""
+
+
 class AdapterError(NdrError, OSError):
     """A file, engine or service failed; the foreign error is its cause."""
 
