@@ -1,0 +1,175 @@
+"""Calls of a SageMaker endpoint: one try after another, with waits between, until it answers or there is no use."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any, TypeAlias
+
+from ndr.aws.answers import CONTENT_TYPES, Answer
+from ndr.errors import AdapterError, shown
+from ndr.log import log
+from ndr.tables.inference import ModelChoice
+
+LONGEST_WAIT = 120.0
+"""Seconds; a service that wants to be left alone for longer is asked again by whoever runs the command again."""
+_LARGEST_ANSWER = 32 << 20
+_CONNECT_SECONDS = 10.0
+_THROTTLED = frozenset(
+    ("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+     "RequestLimitExceeded", "TooManyRequestsException", "LimitExceededException", "SlowDown", "ModelNotReadyException")
+)  # fmt: skip
+_BUSY = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
+Pause: TypeAlias = Callable[[float], object]
+
+
+class EndpointError(AdapterError):
+    """An endpoint refuses, or cannot be asked; asking again as before is of no use."""
+
+
+class EndpointBusyError(EndpointError):
+    """An endpoint gave no answer in any of the tries; a later run may have more luck."""
+
+    retryable = True
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a try failed, whether another may do better, and the seconds that the service asks to wait."""
+
+    reason: str
+    again: bool
+    after: float = 0.0
+    detail: str = ""
+
+    @property
+    def told(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+class Calls:
+    """One endpoint, and how patiently it is asked. Usable from several threads once ``client`` was asked for."""
+
+    def __init__(self, model: ModelChoice, pause: Pause | None = None) -> None:
+        self.model = model
+        self._pause = pause
+
+    @cached_property
+    def client(self) -> Any:
+        """The client of boto3, with credentials and addresses as AWS is configured here, and no retries of its own.
+
+        Raises:
+            EndpointError: boto3 is not installed, or AWS is not configured.
+        """
+        try:
+            import boto3  # noqa: PLC0415 - an extra, and slow to load
+            from botocore.config import Config  # noqa: PLC0415
+        except ImportError as error:
+            raise EndpointError("model.endpoint_name needs boto3, which is not here; install ndr[aws].") from error
+        seconds = self.model.timeout_seconds
+        config = Config(
+            connect_timeout=min(seconds, _CONNECT_SECONDS), read_timeout=seconds,
+            retries={"total_max_attempts": 1}, max_pool_connections=self.model.max_workers,
+        )  # fmt: skip
+        try:
+            session = boto3.session.Session(region_name=self.model.region)
+            return session.client("sagemaker-runtime", config=config)
+        except Exception as error:
+            raise EndpointError(
+                f"endpoint {self.model.endpoint_name!r} cannot be asked: {shown(str(error), 200)} "
+                "Set model.region, AWS_PROFILE or the like, as for every AWS tool."
+            ) from error
+
+    def ask(self, body: bytes, stopped: threading.Event) -> Answer:
+        """The answer to a body. Each wait is a random part of a limit that doubles, or what the service asks for.
+
+        Raises:
+            EndpointBusyError: the service was throttled, unreachable, slow or broken in every try.
+            EndpointError: it refuses the call, there are no credentials, or another call has ``stopped`` all.
+        """
+        tries = self.model.max_retries + 1
+        started = time.monotonic()
+        for n in range(1, tries + 1):
+            answer = self._try(body)
+            if isinstance(answer, Answer):
+                return answer
+            if not answer.again:
+                raise EndpointError(f"endpoint {self.model.endpoint_name!r} refuses: {answer.told}")
+            limit = min(LONGEST_WAIT, self.model.backoff_seconds * 2 ** (n - 1))
+            wait = max(random.uniform(0, limit), answer.after)  # noqa: S311 - it spreads calls, it keeps no secret
+            if n == tries or wait > LONGEST_WAIT or stopped.is_set():
+                raise self._tired(answer, n, time.monotonic() - started)
+            log("endpoint asked again", endpoint=self.model.endpoint_name, reason=answer.reason, tries=n, wait=wait)
+            (self._pause or stopped.wait)(wait)
+        raise AssertionError  # pragma: no cover - the last try has returned or raised
+
+    def _tired(self, trouble: _Trouble, tries: int, seconds: float) -> EndpointBusyError:
+        asked = f" and asks to be left alone for {trouble.after:.0f} s" if trouble.after > LONGEST_WAIT else ""
+        return EndpointBusyError(
+            f"endpoint {self.model.endpoint_name!r} gave no answer in {tries} {'try' if tries == 1 else 'tries'} "
+            f"({seconds:.1f} s){asked}: {trouble.told}. Run the same command again later, or raise model.max_retries."
+        )
+
+    def _try(self, body: bytes) -> Answer | _Trouble:
+        model = self.model
+        try:
+            response = self.client.invoke_endpoint(
+                EndpointName=model.endpoint_name, Body=body, ContentType=model.content_type, Accept=model.accept
+            )
+            text = response["Body"].read(_LARGEST_ANSWER)
+            rest = response["Body"].read(1)
+        except EndpointError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the client lets several kinds of errors of other packages through
+            return _trouble(error)
+        if rest:
+            return _Trouble(f"its answer is larger than {_LARGEST_ANSWER >> 20} MiB", again=False)
+        said = str(response.get("ContentType") or "").partition(";")[0].strip().lower()
+        answer = Answer(text, said if said in CONTENT_TYPES else model.accept)
+        return answer if answer.whole else _Trouble("its answer was cut off", again=True)
+
+
+def _trouble(error: Exception) -> _Trouble:
+    """An error of the client as what to do about it."""
+    from botocore import exceptions as aws  # noqa: PLC0415 - an extra
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    if isinstance(error, aws.ClientError):
+        return _refusal(error.response)
+    lost = (aws.HTTPClientError, aws.ConnectionError, aws.IncompleteReadError, HTTPError, HTTPException, OSError)
+    return _Trouble(type(error).__name__, isinstance(error, lost), detail=shown(str(error), 160))
+
+
+def _refusal(response: Any) -> _Trouble:
+    """An answer of the service that says no: throttling and its own faults pass, what is wrong with the call stays."""
+    facts, code = response.get("ResponseMetadata", {}), str(response.get("Error", {}).get("Code", ""))
+    status = int(facts.get("HTTPStatusCode") or 0)
+    detail = shown(str(response.get("Error", {}).get("Message") or ""), 160)
+    if code == "ModelError":
+        status = int(response.get("OriginalStatusCode") or HTTPStatus.INTERNAL_SERVER_ERROR)
+        detail = shown(str(response.get("OriginalMessage") or detail), 160)
+    again = code in _THROTTLED or status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    named = f"status {status}" if code in ("", str(status)) else f"{shown(code)}, status {status}"
+    return _Trouble(named, again, _retry_after(facts.get("HTTPHeaders", {}).get("retry-after")), detail)
+
+
+def _retry_after(text: str | None) -> float:
+    """The seconds that a service asks to wait, given as such or as a date; 0 where it says nothing that is one."""
+    try:
+        return float(min(max(0, int(text or "0")), 10**9))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return 0.0
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (zoned - datetime.now(UTC)).total_seconds())
