@@ -21,6 +21,8 @@ Names = npt.NDArray[np.str_]
 
 COUNTED = 0.98
 """Up to this quantile rows are counted; beyond it the exponential takes over."""
+UNCOUNTED = 20
+"""Where as many as possible are counted, so many rows are left to the exponential."""
 KNOTS = 256
 """The most points that the counted part is stored with; between them evidence is interpolated."""
 MOST = 1000.0
@@ -84,10 +86,12 @@ class Tail(Closed):
         return np.minimum(np.where(np.isnan(values), 0.0, found), MOST)
 
 
-def fitted(values: Floats) -> Tail | None:
+def fitted(values: Floats, *, exact: bool = False) -> Tail | None:
     """The tail of the known values; None when none is known.
 
-    The last point is the lowest value above the ``COUNTED`` quantile. From there on the excess is taken as
+    The last point is the lowest value above the ``COUNTED`` quantile; an ``exact`` tail counts all rows but the last
+    ``UNCOUNTED``, where that is more: it keeps to the training, where the other looks past what is wild in it. From
+    there on the excess is taken as
     exponential with the median of the training rows beyond it (their mean where most are equal; the average slope
     below where all are), but never steeper than ``STEEPEST`` allows. Where the training knows one value only, a nat
     takes a tenth of it, and at least 0.1.
@@ -97,9 +101,10 @@ def fitted(values: Floats) -> Tail | None:
         return None
     distinct, first = np.unique(ordered, return_index=True)
     at_least = len(ordered) - first
-    last = ordered[int(COUNTED * (len(ordered) - 1))]
+    counted = max(COUNTED, 1 - UNCOUNTED / len(ordered)) if exact else COUNTED
+    last = ordered[int(counted * (len(ordered) - 1))]
     end = min(int(np.searchsorted(distinct, last)) + 1, len(distinct) - 1)
-    chosen = np.unique(np.append(_spread(first[:end], KNOTS), end))
+    chosen = np.append(_spread(first[:end], len(ordered)), end)
     join = distinct[end]
     average = (join - distinct[0]) / np.log(len(ordered) / at_least[end]) if end else 0.0
     excess = ordered[ordered >= join] - join
@@ -112,23 +117,25 @@ def fitted(values: Floats) -> Tail | None:
     )
 
 
-def _spread(ranks: Whole, most: int) -> Whole:
-    """Which of rising ranks to keep: all, or about evenly spaced ones with the first and the last."""
-    if len(ranks) <= most:
+def _spread(ranks: Whole, rows: int) -> Whole:
+    """Which of rising ranks to keep: all, or some evenly spaced in rank and as many in evidence, with both ends."""
+    if len(ranks) <= KNOTS:
         return np.arange(len(ranks))
-    wanted = np.linspace(ranks[0], ranks[-1], most)
+    even = np.linspace(ranks[0], ranks[-1], KNOTS // 2)
+    upper = rows - np.geomspace(rows - ranks[0], rows - ranks[-1], KNOTS // 2)
+    wanted = np.concatenate([even, upper])
     return np.unique(np.searchsorted(ranks, wanted).clip(0, len(ranks) - 1))
 
 
-def fitted_by_label(values: Floats, labels: Names) -> dict[str, Tail]:
+def fitted_by_label(values: Floats, labels: Names, *, exact: bool = False) -> dict[str, Tail]:
     """One tail per window label with enough known values, and that of all rows as ``ALL``; empty when none is known."""
-    every = fitted(values)
+    every = fitted(values, exact=exact)
     if every is None:
         return {}
     found = {ALL: every}
     for label in np.unique(labels):
         of_label = values[labels == label]
-        if np.isfinite(of_label).sum() >= APART and (tail := fitted(of_label)):
+        if np.isfinite(of_label).sum() >= APART and (tail := fitted(of_label, exact=exact)):
             found[str(label)] = tail
     return found
 

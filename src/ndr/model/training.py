@@ -35,7 +35,7 @@ class TrainingOptions(Closed):
     max_samples: int = Field(default=512, ge=2, le=100_000)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     max_rows: int = Field(default=200_000, ge=FEWEST)
-    wild_scales: float = Field(default=5.0, gt=0)
+    wild_scales: float = Field(default=8.0, gt=0)
     """So many robust scales above the median of those above 0 a score is wild."""
     wild_share_max: float = Field(default=0.2, ge=0, lt=1)
     """No more than this share of the rows is left out, the wildest first."""
@@ -180,7 +180,7 @@ def _grown(rows: pa.Table, features: Sequence[Feature], out: Mask, options: Trai
     }
     tails = {kind: tail for kind, values in numbers_of.items() if (tail := fitted_by_label(values, own))}
     evidence: Floats = np.sum([evidence_by_label(tails[kind], numbers_of[kind], own) for kind in tails], axis=0)
-    return Detector(inputs, labels, forest, tails, fitted_by_label(evidence, own))
+    return Detector(inputs, labels, forest, tails, fitted_by_label(evidence, own, exact=True))
 
 
 def _forest(matrix: npt.NDArray[np.float32], options: TrainingOptions) -> Forest:
