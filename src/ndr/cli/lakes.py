@@ -35,9 +35,9 @@ class OpenLake:
     models: LakeModels
 
 
-def add_lake_options(command: argparse.ArgumentParser) -> None:
+def add_lake_options(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     """``--lake`` and what goes with it."""
-    command.add_argument("--lake", required=True, metavar="DIR", help="folder that holds the tables")
+    command.add_argument("--lake", required=required, metavar="DIR", help="folder that holds the tables")
     command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; without it the defaults")
     command.add_argument("--memory-limit", default="4GB", metavar="SIZE", help="memory of the engine (default 4GB)")
     command.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: all cores)")
