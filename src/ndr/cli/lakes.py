@@ -83,9 +83,9 @@ def _check_clock(config: Config, ledger: SqliteLedger, root: str) -> None:
 
 
 def _endpoint(spec: Inference) -> Scorer:
-    from ndr.aws.endpoint import EndpointScorer  # noqa: PLC0415 - needs an extra
+    from ndr.aws.endpoint import Endpoint  # noqa: PLC0415 - needs an extra
 
-    return EndpointScorer(spec)
+    return Endpoint(spec)
 
 
 @contextmanager

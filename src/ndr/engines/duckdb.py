@@ -19,7 +19,7 @@ from ndr.engines.narrowing import narrowed
 from ndr.engines.parquet import ARROW, arrow_schema, write_parts
 from ndr.errors import AdapterError, shown
 from ndr.features.suspicion import DEVIATION
-from ndr.model.detector import EXPLANATION
+from ndr.model.reasons import EXPLANATION
 from ndr.table import Columns
 
 _SQL = {

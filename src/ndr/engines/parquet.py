@@ -15,7 +15,7 @@ from ndr.ahead import ahead
 from ndr.engine import Output
 from ndr.errors import AdapterError, shown
 from ndr.features.suspicion import DEVIATION
-from ndr.model.detector import EXPLANATION
+from ndr.model.reasons import EXPLANATION
 from ndr.table import Columns
 
 ROW_GROUP, _CELLS, _VECTOR = 131_072, 1 << 23, 2_048
