@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,38 +58,30 @@ class Forest:
         """
         nodes = np.arange(len(self.tree))
         leaf = self.feature == LEAF
-        inner = ~leaf
-        left, right, here = self.left[inner], self.right[inner], nodes[inner]
+        left, right, here = self.left[~leaf], self.right[~leaf], nodes[~leaf]
+        own = self.tree[here]
+        _insist("it needs trees, of 2 rows or more each", len(nodes) and self.max_samples > 1)
+        _insist("trees must be numbered 0, 1, 2, …", self.tree[0] == 0 and np.isin(np.diff(self.tree), (0, 1)).all())
+        _insist(f"features must be numbered 0 to {width - 1}", ((self.feature < width) & (self.feature >= LEAF)).all())
+        _insist("thresholds must be finite", np.isfinite(self.threshold).all())
+        _insist("a leaf has no children", ((self.left[leaf] == LEAF) & (self.right[leaf] == LEAF)).all())
+        _insist("children must stand after their parents", ((left > here) & (right > here)).all())
         children = np.sort(np.concatenate([left, right]))
-        rules = {
-            "there are no trees": len(nodes) > 0 and 2 <= self.max_samples <= 10**9,  # noqa: PLR2004 - c(1) is 0
-            "trees must be numbered 0, 1, 2, …": bool(
-                len(nodes) and self.tree[0] == 0 and np.isin(np.diff(self.tree), (0, 1)).all()
-            ),
-            f"features must be numbered 0 to {width - 1}": bool(
-                ((self.feature < width) & (self.feature >= LEAF)).all()
-            ),
-            "a leaf has no children": bool(((self.left[leaf] == LEAF) & (self.right[leaf] == LEAF)).all()),
-            "thresholds must be finite": bool(np.isfinite(self.threshold).all()),
-            "children stand after their parents": bool(((left > here) & (right > here)).all()),
-        }
-        _insist(rules)
-        rules = {
-            "every node but a root has one parent": np.array_equal(children, nodes[~self._is_root]),
-        }
-        _insist(rules)
-        rules = {
-            "children belong to their parent's tree": bool(
-                (self.tree[left] == self.tree[here]).all() and (self.tree[right] == self.tree[here]).all()
-            ),
-            "samples of a node are those of its children": bool(
-                (self.samples > 0).all()
-                and np.array_equal(
-                    self.samples[inner].astype(np.int64), self.samples[left].astype(np.int64) + self.samples[right]
-                )
-            ),
-        }
-        _insist(rules)
+        _insist("every node but a root must have one parent", np.array_equal(children, nodes[~self._is_root]))
+        _insist("children must be of their parent's tree", ((self.tree[left] == own) & (self.tree[right] == own)).all())
+        sums = self.samples[left].astype(np.int64) + self.samples[right]
+        _insist("samples of a node must be those of its children", np.array_equal(self.samples[here], sums))
+        _insist("leaves must have samples", (self.samples > 0).all())
+        _insist("roots must have all samples", (self.samples[self._roots] == self.max_samples).all())
+        level, depth = self._roots, 0
+        while len(level := self._below(level)):
+            depth += 1
+            _insist("trees must be no deeper than log2 of their samples", 2 ** (depth - 1) < self.max_samples)
+
+    def _below(self, level: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """The children of these nodes."""
+        level = level[self.feature[level] != LEAF]
+        return np.concatenate([self.left[level], self.right[level]]).astype(np.intp)
 
     @cached_property
     def _is_root(self) -> npt.NDArray[np.bool_]:
@@ -102,9 +95,9 @@ class Forest:
     def _levels(self) -> list[npt.NDArray[np.intp]]:
         """The nodes that ask, from the roots down."""
         levels, level = [], self._roots
-        while len(level := level[self.feature[level] != LEAF]):
-            levels.append(level)
-            level = np.concatenate([self.left[level], self.right[level]]).astype(np.intp)
+        while len(asking := level[self.feature[level] != LEAF]):
+            levels.append(asking)
+            level = self._below(level)
         return levels
 
     @cached_property
@@ -180,7 +173,6 @@ class Forest:
         return found
 
 
-def _insist(rules: dict[str, bool]) -> None:
-    for rule, kept in rules.items():
-        if not kept:
-            raise ModelError(f"the forest is broken: {rule}.")
+def _insist(rule: str, kept: Any) -> None:
+    if not kept:
+        raise ModelError(f"the forest is broken: {rule}.")

@@ -84,12 +84,20 @@ class Feature(Closed):
 
 
 def features_of(rows: Rows, columns: Iterable[str]) -> list[Feature]:
-    """The named columns as features: whole numbers are taken as logarithms, deviations know their metric."""
+    """The named columns as features: whole numbers are taken as logarithms, deviations know their metric.
+
+    Raises:
+        ModelError: a column is no number.
+    """
     known = [name.removeprefix(VALUE) for name in rows.schema.names if name.startswith(VALUE)]
     metrics = {statistic(metric, name): metric for metric in known for name in DEVIATIONS}
     found = []
     for column in dict.fromkeys(columns):
-        whole = pa.types.is_integer(rows.schema.field(column).type)
+        kind = rows.schema.field(column).type
+        whole = pa.types.is_integer(kind)
+        numeric = whole or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+        if not numeric and not pa.types.is_decimal(kind):
+            raise ModelError(f"the feature {column!r} is of type {kind}: a model looks at numbers only; leave it out.")
         found.append(Feature(column=column, transform="log1p" if whole else "identity", metric=metrics.get(column, "")))
     return found
 

@@ -68,9 +68,8 @@ class Tail(Closed):
 
     @property
     def median(self) -> float:
-        """The value that half of the training rows reach, as far as the points tell."""
-        values, evidence = self._points
-        return float(np.interp(np.log(2.0), evidence, values))
+        """The greatest of its points that half of the training rows reach."""
+        return self.values[sum(2 * count >= self.at_least[0] for count in self.at_least) - 1]
 
     def evidence(self, values: Floats) -> Floats:
         """How unusual each value is, in nats.
@@ -91,10 +90,9 @@ def fitted(values: Floats, *, exact: bool = False) -> Tail | None:
 
     The last point is the lowest value above the ``COUNTED`` quantile; an ``exact`` tail counts all rows but the last
     ``UNCOUNTED``, where that is more: it keeps to the training, where the other looks past what is wild in it. From
-    there on the excess is taken as
-    exponential with the median of the training rows beyond it (their mean where most are equal; the average slope
-    below where all are), but never steeper than ``STEEPEST`` allows. Where the training knows one value only, a nat
-    takes a tenth of it, and at least 0.1.
+    there on the excess is taken as exponential, with the median of the training rows beyond it (their mean where most
+    are equal; the average slope below where all are), but never steeper than ``STEEPEST`` allows. Where the training
+    knows one value only, a nat takes a tenth of it, and at least 0.1.
     """
     ordered = np.sort(values[np.isfinite(values)])
     if not len(ordered):

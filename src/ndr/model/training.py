@@ -34,7 +34,7 @@ class TrainingOptions(Closed):
     trees: int = Field(default=200, ge=1, le=2000)
     max_samples: int = Field(default=512, ge=2, le=100_000)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    max_rows: int = Field(default=200_000, ge=FEWEST)
+    max_rows: int = Field(default=200_000, ge=1)
     wild_scales: float = Field(default=8.0, gt=0)
     """So many robust scales above the median of those above 0 a score is wild."""
     wild_share_max: float = Field(default=0.2, ge=0, lt=1)
