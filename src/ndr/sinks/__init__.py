@@ -1,0 +1,1 @@
+"""Sinks: what was found, in the forms and places of other systems."""
