@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
+from ndr.engine import Files, Rows
 from ndr.errors import DataError
 from ndr.model.kinds import KINDS
 from ndr.publications import publications
@@ -74,6 +77,12 @@ def _strength(column: str, row: Row) -> float:
     return float(row[column] or 0.0) * (RHYTHM if column == BEACON else 1.0)
 
 
+def asked(shop: Workshop, expression: ir.Table, inputs: Mapping[str, Files | Rows]) -> list[Row]:
+    """The rows of a small result; sums of whole numbers, which engines make wider, as whole numbers."""
+    rows = shop.engine.fetch(shop.engine.compile(expression), inputs)
+    return [{k: int(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows]
+
+
 def find_case(shop: Workshop, host: str, at: datetime | None, label: str | None) -> Case:
     """The window of a host that is most remarkable, of those that end at a moment, or at the first quarter hour after.
 
@@ -100,18 +109,18 @@ def _most_remarkable(
     chosen = rows.filter(rows.host_ip == host)
     if label:
         chosen = chosen.filter(chosen.window_label == label)
-    ordered = chosen.order_by(*_rank(table, chosen), "window_end_ts", "window_label")
+    ordered = chosen.order_by(*_rank(table, chosen))
     first = ordered.limit(1).select("window_label", "window_end_ts")
-    found = shop.engine.fetch(shop.engine.compile(first), {"rows": files})
+    found = asked(shop, first, {"rows": files})
     return (found[0]["window_label"], found[0]["window_end_ts"]) if found else None
 
 
 def _rank(table: Table, rows: ir.Table) -> list[ir.Value]:
     if table is predictions:
-        return [ibis.desc(rows.evidence.fill_null(0.0))]
+        return [ibis.desc(rows.evidence.fill_null(0.0)), rows.window_end_ts, rows.window_label]
     if table is fg_c:
         parts = [rows[name].fill_null(0.0) * (RHYTHM if name == BEACON else 1.0) for name in SCORES]
-        return [ibis.desc(ibis.greatest(*parts))]
+        return [ibis.desc(ibis.greatest(*parts)), rows.window_end_ts, rows.window_label]
     return [ibis.desc(rows.window_end_ts), rows.window_start_ts]
 
 
@@ -140,13 +149,13 @@ def rows_at(table: Table, shop: Workshop, host: str, label: str, end: datetime) 
     rows = table.unbound("rows")
     own = rows.filter((rows.host_ip == host) & (rows.window_label == label) & (rows.window_end_ts == end))
     ordered = own.order_by(*table.keys)
-    return shop.engine.fetch(shop.engine.compile(ordered), {"rows": files}) if files.paths else []
+    return asked(shop, ordered, {"rows": files}) if files.paths else []
 
 
 def _nowhere(shop: Workshop, host: str, end: datetime | None, label: str | None) -> DataError:
     rows = fg_a.unbound("rows")
     known = rows.filter(rows.host_ip == host).agg(first=rows.window_end_ts.min(), last=rows.window_end_ts.max())
-    found = shop.engine.fetch(shop.engine.compile(known), {"rows": stored(fg_a, shop)})[0]
+    found = asked(shop, known, {"rows": stored(fg_a, shop)})[0]
     if found["first"] is None:
         return DataError(
             f"no window of the lake is about {host}: hosts are the addresses of project_parameters.internal_networks "

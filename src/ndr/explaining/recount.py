@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ibis
 import ibis.expr.types as ir
 
-from ndr.explaining.case import Case, Row
+from ndr.explaining.case import Case, Row, asked
 from ndr.explaining.traffic import of_window
 from ndr.metric import INBOUND
 from ndr.run import Workshop
@@ -23,11 +23,10 @@ def counted_plainly(case: Case, shop: Workshop) -> tuple[Row, int]:
     own = of_window(sessions.unbound("rows"), case.host, case.window, clock)
     files, total = stored(sessions, shop, case.window), own.agg(records=own.count())
     found: Row = {}
-    records = int(shop.engine.fetch(shop.engine.compile(total), {"rows": files})[0]["records"])
+    records = int(asked(shop, total, {"rows": files})[0]["records"])
     for prefix, mine, peer in (("", "source_ip", "destination_ip"), (INBOUND, "destination_ip", "source_ip")):
         seen = own.filter(own[mine] == case.host)
-        asked = seen.agg(**{name: measure(seen) for name, measure in _plainly(peer).items()})
-        row = shop.engine.fetch(shop.engine.compile(asked), {"rows": files})[0]
+        row = asked(shop, seen.agg(**{name: of(seen) for name, of in _plainly(peer).items()}), {"rows": files})[0]
         for name in ("bytes_src_sum", "bytes_dst_sum"):
             row[name] = row[name] if row["sessions_cnt"] else 0
         row = {name: 0 if value is None and "bytes" not in name else value for name, value in row.items()}
@@ -42,7 +41,7 @@ def _plainly(peer: str) -> dict[str, Callable[[ir.Table], ir.Value]]:
     """Metrics as one would count them by hand, without the declarations that the recipes are made of."""
 
     def sessions_where(holds: Callable[[ir.Table], ir.Value]) -> Callable[[ir.Table], ir.Value]:
-        return lambda r: _times(r).sum(where=(r.event_name != "THREAT") & holds(r)).cast("int64")
+        return lambda r: _times(r).sum(where=(r.event_name != "THREAT") & holds(r))
 
     def starts(column: str, words: str) -> Callable[[ir.Table], ir.Value]:
         return lambda r: r[column].fill_null("").re_search(f"^({words})")
@@ -51,7 +50,7 @@ def _plainly(peer: str) -> dict[str, Callable[[ir.Table], ir.Value]]:
         return starts("event_action", "deny|drop|reset|block|reject")(r) | (r.established == ibis.literal(False))  # noqa: FBT003
 
     def told(column: str) -> Callable[[ir.Table], ir.Value]:
-        return lambda r: r[column].sum(where=r.event_name != "THREAT").cast("int64")
+        return lambda r: r[column].sum(where=r.event_name != "THREAT")
 
     def lasting(r: ir.Table) -> ir.IntegerValue:
         return r.event_end.delta(r.event_start, unit="microsecond")
@@ -67,7 +66,7 @@ def _plainly(peer: str) -> dict[str, Callable[[ir.Table], ir.Value]]:
         "short_session_cnt": sessions_where(lambda r: lasting(r) <= _SECOND),
         "tcp_cnt": sessions_where(lambda r: r.network_transport == "tcp"),
         "udp_cnt": sessions_where(lambda r: r.network_transport == "udp"),
-        "threat_cnt": lambda r: _times(r).sum(where=r.event_name == "THREAT").cast("int64"),
+        "threat_cnt": lambda r: _times(r).sum(where=r.event_name == "THREAT"),
         "bytes_src_sum": told("source_bytes"),
         "bytes_dst_sum": told("destination_bytes"),
         "duration_sum": lambda r: lasting(r).sum(where=r.event_name != "THREAT").cast("float64") / 1e6,
@@ -77,4 +76,4 @@ def _plainly(peer: str) -> dict[str, Callable[[ir.Table], ir.Value]]:
 
 
 def _times(rows: ir.Table) -> ir.IntegerValue:
-    return ibis.ifelse(rows.repeat_cnt.fill_null(1) < 1, 1, rows.repeat_cnt.fill_null(1)).cast("int64")
+    return ibis.ifelse(rows.repeat_cnt.fill_null(1) < 1, 1, rows.repeat_cnt.fill_null(1))

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ndr.engine import Files, Rows
-from ndr.explaining.case import Case, Row, metric_column
+from ndr.explaining.case import Case, Row, asked, metric_column
 from ndr.features.slices import BLOCKED, weight
 from ndr.features.suspicion import THEMES
 from ndr.metric import INBOUND
@@ -67,19 +67,19 @@ def traffic_of(case: Case, shop: Workshop, limit: int) -> Traffic:
     told = _told(rows, case.host)
     interest = _interest(case)
     by_pair = told.group_by("role", "peer", "port").agg(
-        sessions=told.weight.sum().cast("int64"),
-        failed=ibis.ifelse(told.is_failed, told.weight, 0).sum().cast("int64"),
-        threats=told.threats.sum().cast("int64"),
-        bytes_sent=told.bytes_sent.sum().cast("int64"),
-        bytes_received=told.bytes_received.sum().cast("int64"),
+        sessions=told.weight.sum(),
+        failed=ibis.ifelse(told.is_failed, told.weight, 0).sum(),
+        threats=told.threats.sum(),
+        bytes_sent=told.bytes_sent.sum(),
+        bytes_received=told.bytes_received.sum(),
         records=told.count(),
     )
     known, inputs = _known(case, shop, by_pair)
     every = {"rows": files, **inputs}
-    counted = by_pair.agg(pairs=by_pair.count(), records=by_pair.records.sum().cast("int64"))
-    totals = shop.engine.fetch(shop.engine.compile(counted), {"rows": files})[0]
+    counted = by_pair.agg(pairs=by_pair.count(), records=by_pair.records.sum())
+    totals = asked(shop, counted, {"rows": files})[0]
     first = known.order_by(*_order(known, interest, shop), "peer", "port").limit(max(PAIRS, limit))
-    pairs = shop.engine.fetch(shop.engine.compile(first.drop("records")), every)
+    pairs = asked(shop, first.drop("records"), every)
     listed = _sessions(told, pairs, interest, limit, shop, files)
     shown = [pair | {"port": None if pair["port"] == _NO_PORT else pair["port"]} for pair in pairs[:PAIRS]]
     return Traffic(shown, int(totals["pairs"]), listed, int(totals["records"] or 0))
@@ -181,4 +181,4 @@ def _sessions(
         sent="bytes_sent", received="bytes_received", record="event_name", repeats="repeat_cnt",
     )  # fmt: skip
     columns = dict(zip(ranking.columns, ("string", "string", "int32", "int64"), strict=True))
-    return shop.engine.fetch(shop.engine.compile(shown), {"rows": files, "ranking": Rows(columns, places)})
+    return asked(shop, shown, {"rows": files, "ranking": Rows(columns, places)})

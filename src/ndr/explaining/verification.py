@@ -112,7 +112,7 @@ def verify(case: Case, shop: Workshop) -> Verification:
     reach = Interval(case.window.end - _REACH, case.window.end)
     near = [unit for unit in units if any(reach.contains(key.start) for key in unit.slices)]
     own = [part for table in tables for part in _parts_at(table, case, shop)]
-    changed = list(_changed([*near, *own, *_in_force(case, borrowed)], shop.lake))
+    checked = [*near, *own, *_in_force(case, borrowed)]
     with TemporaryDirectory(prefix="ndr-verify-") as folder, closing(SqliteLedger(Path(folder) / "ledger")) as ledger:
         again = _emptied(shop, Path(folder), ledger, units, borrowed)
         model = shop.model.version if predictions in tables and shop.model else ""
@@ -121,12 +121,20 @@ def verify(case: Case, shop: Workshop) -> Verification:
         run(Planner(again.config, ledger, again.lake, trusted, model).plan(tables, quarter), again)
         made = {table: rows_at(table, again, case.host, case.label, case.window.end) for table in tables}
         notes += _outdated(own, ledger)
+    changed = _changed(checked, shop.lake)
     differences = [each for table, rows in made.items() for each in _held_against(table, rows, case, shop)]
     counted, records = counted_plainly(case, shop)
-    plain = [_differing("fg_a", case.label, name, case.behaviour[name], value) for name, value in counted.items()]
+    label = _label(case)
+    plain = [
+        _differing("fg_a, counted plainly", label, name, case.behaviour[name], value) for name, value in counted.items()
+    ]
     values = {table.name: sum(len(row) for row in rows) for table, rows in made.items()}
     found = [*changed, *differences, *filter(None, plain)]
-    return Verification(values, len(counted), records, len(near) + len(own) + len(borrowed), found, notes)
+    return Verification(values, len(counted), records, len(checked), found, notes)
+
+
+def _label(case: Case) -> str:
+    return f"{case.host} {case.label} {iso(case.window.end)}"
 
 
 def _tables(case: Case) -> list[Table]:
@@ -194,7 +202,7 @@ def _outdated(stored_parts: Iterable[Part], ledger: Ledger) -> list[str]:
 
 def _held_against(table: Table, made: Sequence[Row], case: Case, shop: Workshop) -> Iterator[Difference]:
     """Stored rows against those that were made again; a row more or less is a difference too."""
-    label, keys = f"{case.host} {case.label} {iso(case.window.end)}", table.keys
+    label, keys = _label(case), table.keys
     have = rows_at(table, shop, case.host, case.label, case.window.end)
     by_key = {tuple(row[key] for key in keys): row for row in made}
     if len(have) != len(made):

@@ -104,7 +104,9 @@ def _spoke(kind: str, nats: float, techniques: str) -> str:
 
 def _lacking(case: Case, shop: Workshop) -> Iterator[str]:
     if case.deviations is None:
-        yield f"It was not held against anything, so this is only what the host did: {standing(shop)}."
+        known = standing(shop)
+        why = f"{known}; ndr build fg_c compares it" if known.publication else str(known)
+        yield f"It was not held against anything, so this is only what the host did ({why})."
     elif shop.model is None:
         yield "It has no score: there is no model yet; ndr train makes one of what the lake holds."
     else:
