@@ -22,13 +22,7 @@ NAME = "detector-1"
 FEATURES = ("sessions_cnt", "pair_rarity_max")
 DEVIATIONS = pa.list_(
     pa.struct(
-        {
-            "metric": pa.string(),
-            "z": pa.float64(),
-            "value": pa.float64(),
-            "baseline": pa.float64(),
-            "source": pa.string(),
-        }
+        [("metric", pa.string()), *((n, pa.float64()) for n in ("z", "value", "baseline")), ("source", pa.string())]
     )
 )
 
@@ -64,6 +58,17 @@ class Reply:
     delay: float = 0.0
     cut: int | None = None
     """After so many bytes the line goes dead."""
+    drip: float = 0.0
+    """Seconds before each byte of the body."""
+    chunked: bool = False
+    """Whether the length is told piece by piece."""
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The body as it leaves."""
+        size = 1 if self.drip else 9 if self.chunked else max(len(self.body), 1)
+        cut = [self.body[start : start + size] for start in range(0, len(self.body), size)]
+        return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*cut, b""]] if self.chunked else cut
 
 
 def said(answer: Any, **facts: Any) -> Reply:
@@ -86,7 +91,7 @@ class Service:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.under_way = self.most = 0
+        self.under_way = self.most = self.connections = 0
         self.answer: Callable[[Call], Reply] = scored
         self._lock = threading.Lock()
         self.url = ""
@@ -123,7 +128,11 @@ def running() -> Iterator[Service]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_POST(self) -> None:  # noqa: N802 - as http.server has it
+        def setup(self) -> None:
+            service.connections += 1
+            super().setup()
+
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             with service.taken(self.path, headers, body) as reply:
@@ -134,11 +143,13 @@ def running() -> Iterator[Service]:
 
         def _send(self, reply: Reply) -> None:
             self.send_response(reply.status)
-            facts = {"Content-Type": reply.content_type, "Content-Length": str(len(reply.body)), **reply.headers}
-            for name, value in facts.items():
+            length = ("Transfer-Encoding", "chunked") if reply.chunked else ("Content-Length", str(len(reply.body)))
+            for name, value in [("Content-Type", reply.content_type), length, *reply.headers.items()]:
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body[: reply.cut])
+            for piece in reply.pieces if reply.drip else [b"".join(reply.pieces)[: reply.cut]]:
+                time.sleep(reply.drip)
+                self.wfile.write(piece)
             if reply.cut is not None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -163,7 +174,7 @@ def rows(count: int, **columns: list[Any]) -> pa.RecordBatch:
     told = [{"metric": "bytes_src_sum", "z": 9.0, "value": 7.0, "baseline": 1.0, "source": "host"}]
     return pa.RecordBatch.from_pydict(
         {
-            "host_ip": [f"10.0.{place // 256}.{place % 256}" for place in range(count)],
+            "host_ip": pa.array([f"10.0.{place // 256}.{place % 256}" for place in range(count)], pa.string()),
             "window_end_ts": pa.array([datetime(2026, 3, 2, 9, 15)] * count, pa.timestamp("us")),
             "top_deviations": pa.array([told] * count, DEVIATIONS),
             "sessions_cnt": pa.array(range(count), pa.int64()),

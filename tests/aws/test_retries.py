@@ -43,6 +43,7 @@ TRANSIENT = {
     "the model's 503": model_error(503),
     "the model does not say": model_error(None),
     "cut off in the body": said({"predictions": [0.1] * 50}, cut=20),
+    "cut off between pieces": said({"predictions": [0.1] * 50}, chunked=True, cut=28),
     "cut off with its length in order": Reply(b'{"predictions":[0.1,0.'),
     "nothing at all": Reply(b""),
     "an error that is cut off": Reply(b'{"message": "out of order"}', 500, cut=5),
@@ -98,11 +99,39 @@ def test_an_endpoint_that_is_too_slow_is_not_waited_for(service: Service) -> Non
         Endpoint(spec(timeout_seconds=0.1, max_retries=1)).judge(rows(2))
 
 
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(service: Service) -> None:
+    service.replies(said([0.25] * 9, drip=0.03), scored)
+    judged = Endpoint(spec(timeout_seconds=0.2)).judge(rows(9))
+    assert judged.column("prediction_score").to_pylist() == [share(n) for n in range(9)]
+    service.calls.clear()
+    service.replies(said([0.25, 0.5, 0.75], drip=0.001))
+    assert Endpoint(spec()).judge(rows(3)).column("prediction_score").to_pylist() == [0.25, 0.5, 0.75]
+
+
+def test_an_answer_without_end_is_not_read_to_the_end(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ndr.aws.calls._LARGEST_ANSWER", 1 << 17)
+    service.replies(Reply(b" " * (1 << 20)))
+    with pytest.raises(EndpointError, match="larger than"):
+        Endpoint(spec()).judge(rows(1))
+    assert len(service.calls) == 1
+
+
+def test_an_answer_in_pieces_is_an_answer(service: Service) -> None:
+    service.answer = lambda call: scored(call, chunked=True)
+    scorer = Endpoint(spec(max_records_per_payload=20))
+    assert scorer.judge(rows(50)).column("prediction_score").to_pylist() == [share(n) for n in range(50)]
+
+
+def test_calls_share_a_connection(service: Service) -> None:
+    Endpoint(spec(max_records_per_payload=2)).judge(rows(10))
+    assert (len(service.calls), service.connections) == (5, 1)
+
+
 def test_an_endpoint_that_is_not_there_is_told_of(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(EndpointBusyError, match="3 tries .*EndpointConnectionError"):
+        with pytest.raises(EndpointBusyError, match=r"3 tries .*EndpointConnectionError"):
             Endpoint(spec(max_retries=2)).judge(rows(1))
     assert not service.calls
 
@@ -135,7 +164,7 @@ def test_what_is_no_time_to_wait_is_not_waited(service: Service, text: str) -> N
 @pytest.mark.parametrize("text", ["3600", "9" * 400])
 def test_who_wants_to_be_left_alone_for_long_is(service: Service, text: str) -> None:
     service.replies(Reply(b"", 503, headers={"Retry-After": text}))
-    with pytest.raises(EndpointBusyError, match="1 try .* asks to be left alone for"):
+    with pytest.raises(EndpointBusyError, match=r"1 try .* asks to be left alone for"):
         Endpoint(spec()).judge(rows(1))
     assert len(service.calls) == 1
 

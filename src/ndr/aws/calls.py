@@ -22,6 +22,7 @@ from ndr.tables.inference import ModelChoice
 LONGEST_WAIT = 120.0
 """Seconds; a service that wants to be left alone for longer is asked again by whoever runs the command again."""
 _LARGEST_ANSWER = 32 << 20
+_PIECE = 1 << 16
 _CONNECT_SECONDS = 10.0
 _THROTTLED = frozenset(
     ("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
@@ -119,22 +120,36 @@ class Calls:
         )
 
     def _try(self, body: bytes) -> Answer | _Trouble:
-        model = self.model
+        model, client = self.model, self.client
+        until = time.monotonic() + model.timeout_seconds
         try:
-            response = self.client.invoke_endpoint(
+            response = client.invoke_endpoint(
                 EndpointName=model.endpoint_name, Body=body, ContentType=model.content_type, Accept=model.accept
             )
-            text = response["Body"].read(_LARGEST_ANSWER)
-            rest = response["Body"].read(1)
-        except EndpointError:
-            raise
+            text = _read(response["Body"], until)
         except Exception as error:  # noqa: BLE001 - the client lets several kinds of errors of other packages through
             return _trouble(error)
-        if rest:
+        if len(text) > _LARGEST_ANSWER:
             return _Trouble(f"its answer is larger than {_LARGEST_ANSWER >> 20} MiB", again=False)
         said = str(response.get("ContentType") or "").partition(";")[0].strip().lower()
         answer = Answer(text, said if said in CONTENT_TYPES else model.accept)
         return answer if answer.whole else _Trouble("its answer was cut off", again=True)
+
+
+def _read(body: Any, until: float) -> bytes:
+    """The answer's body, or the beginning of one that is too large.
+
+    The client limits the wait for each piece; whoever sends a byte now and then would never be done.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    with body as stream:
+        while size <= _LARGEST_ANSWER and (piece := stream.read1(_PIECE)):
+            if time.monotonic() > until:
+                raise TimeoutError("its answer came too slowly")
+            pieces.append(piece)
+            size += len(piece)
+    return b"".join(pieces)
 
 
 def _trouble(error: Exception) -> _Trouble:
