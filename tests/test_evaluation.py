@@ -105,6 +105,16 @@ def test_midnight_belongs_to_the_day_before() -> None:
     assert (found["days"], found["host_days"], found["recall_at_1"]) == (2, 3, 1.0)
 
 
+def test_a_fragment_of_a_day_does_not_count() -> None:
+    """The first midnight alone: nobody could have been found on that day."""
+    rows = [at(24 + n / 4, host, score) for n in range(20) for host, score in (("a", n), ("b", 10))]
+    found = evaluate(Scored.of(rows), [known("a", 23, 27)], k=1)
+    assert (found["days"], found["host_days"], found["recall_at_1"]) == (1, 2, 1.0)
+    assert found["delay_seconds"] == (24 + 11 / 4 - 23) * 3600
+    assert found["rows"]["rows"] == 40
+    assert evaluate(Scored.of(rows), [known("a", 22, 23)], k=1)["attacks_outside"] == 1
+
+
 def test_a_day_after_an_attack_is_neither() -> None:
     """A window of 24 hours still holds Monday's attack on Tuesday: no false alarm, no success, no place taken."""
     rows = [at(22, "a", 0.1), at(22, "b", 0.2), at(26, "a", 0.9, DAY), at(26, "b", 0.5, DAY), at(26, "c", 0.4, DAY)]

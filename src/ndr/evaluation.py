@@ -85,18 +85,18 @@ class Scored:
 
 
 def scored(shop: Workshop, within: Interval | None = None) -> Scored:
-    """The predictions of the model in force."""
+    """The predictions of the model in force, by their evidence: it goes on where ``prediction_score`` is nearly 1."""
     files = stored(predictions, shop, within)
     if not files.paths:
         return Scored.of(())
     rows = predictions.unbound("rows")
-    told = rows.select("host_ip", "window_label", "window_end_ts", "prediction_score")
+    told = rows.select("host_ip", "window_label", "window_end_ts", "evidence")
     found = pa.Table.from_batches(shop.engine.batches(shop.engine.compile(told), {"rows": files}))
     lengths = {label: np.timedelta64(length) for label, length in WINDOWS.items()}
     ends = found["window_end_ts"].to_numpy().astype("datetime64[us]")
     starts = ends - np.array([lengths[label] for label in found["window_label"].to_pylist()], "timedelta64[us]")
     hosts = np.array(found["host_ip"].to_pylist(), dtype=object)
-    return Scored(hosts, starts, ends, found["prediction_score"].to_numpy())
+    return Scored(hosts, starts, ends, found["evidence"].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class _Ranked:
             self.positive[places] = True
         spans = [days_of(attack) for attack in attacks]
         of_days = {day: [a.host for a, (first, last) in zip(attacks, spans, strict=True) if first <= day <= last]
-                   for day in np.unique(self.row_days)}  # fmt: skip
+                   for day in whole_days(rows)}  # fmt: skip
         self.days = {day: self._day(day, frozenset(hosts)) for day, hosts in of_days.items()}
         self.scored_days = [[day for day in self.days if first <= day <= last] for first, last in spans]
 
@@ -138,6 +138,14 @@ class _Ranked:
         return _Day(best, attacked)
 
 
+def whole_days(rows: Scored) -> Array:
+    """The days of the windows, without fragments: those with less than a tenth of the window ends of the fullest."""
+    ends = np.unique(rows.ends)
+    days, counts = np.unique((ends - _TICK).astype("datetime64[D]"), return_counts=True)
+    found: Array = days[counts * 10 >= counts.max(initial=0)]
+    return found
+
+
 def days_of(attack: Attack) -> tuple[Any, Any]:
     """First and last day of an attack."""
     return np.datetime64(attack.start, "D"), np.datetime64(attack.end, "D")
@@ -150,7 +158,8 @@ def evaluate(rows: Scored, attacks: Sequence[Attack], k: int = PLACES) -> dict[s
     - A *host-day* is a host on a day in which a window of it ends, ranked by the greatest of its scores of the day. It
       is attacked when an attack lies in the day: then only its positive rows count, for what stood out for another
       reason found nothing. Without any it comes last. A host-day of which only windows reach back to an attack is
-      neither and takes no place.
+      neither and takes no place. A day with less than a tenth of the window ends of the fullest is a fragment and does
+      not count.
     - ``recall_at_<k>`` = attacked host-days among the first k of their day / attacked host-days; ``reachable_at_<k>``
       is what a perfect ranking has: there are k places only. ``precision_at_<k>`` = the same / places taken, on all
       days.
@@ -225,7 +234,7 @@ def curves(positive: Array, scores: Array) -> dict[str, float | None]:
 
 def _told(ranked: _Ranked, attack: Attack, number: int, k: int) -> dict[str, Any]:
     """What became of one attack."""
-    own = ranked.touched[number]
+    own = np.array([row for row in ranked.touched[number] if ranked.row_days[row] in ranked.days], int)
     own = own[np.argsort(ranked.rows.ends[own], kind="stable")]
     places = [ranked.days[ranked.row_days[row]].place(attack.host, float(ranked.rows.scores[row])) for row in own]
     first = next((row for row, place in zip(own, places, strict=True) if place <= k), None)
