@@ -37,20 +37,30 @@ def duration(seconds: float) -> str:
 
 
 def amount(value: float, metric: Metric) -> str:
-    """A value of a metric with its unit."""
+    """A value of a metric with its unit, but for what is counted."""
     if metric.unit == "bytes":
         return size(value)
     if metric.unit == "seconds":
         return duration(value)
-    if metric.unit == "ratio" and metric.name != "bytes_asymmetry_ratio":
-        return f"{number(round(value * 100, 1))} %"
-    return number(value) if metric.unit in {"ratio", "flag"} else f"{number(value)} {metric.unit}"
+    if metric.unit == "nats":
+        return f"{number(value)} nats"
+    return f"{number(round(value * 100, 1))} %" if metric.kind == "share" and not _each(metric) else number(value)
 
 
-def phrase(metric: Metric) -> str:
-    """What a metric is, in the words of its declaration."""
-    first = metric.doc.split(";")[0].split(".")[0]
-    return first if first[:2].isupper() else first[:1].lower() + first[1:]
+def _each(metric: Metric) -> bool:
+    """Whether it says how many there are for each of something else, rather than a share."""
+    return " for each " in metric.doc
+
+
+def measured(value: float, metric: Metric) -> str:
+    """A value and what it is, in the words of the metric's declaration: ``5.5 GB sent by the source``."""
+    said = metric.doc.split(";")[0].split(".")[0]
+    said = said if said[:2].isupper() else said[:1].lower() + said[1:]
+    if metric.unit == "bytes":
+        return f"{size(value)} {said.removeprefix('bytes ')}"
+    if metric.kind == "count" or _each(metric):
+        return f"{number(value)} {said}"
+    return f"{said} {amount(value, metric)}"
 
 
 def metric_of(column: str) -> Metric | None:

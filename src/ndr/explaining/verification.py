@@ -112,7 +112,7 @@ def verify(case: Case, shop: Workshop) -> Verification:
     reach = Interval(case.window.end - _REACH, case.window.end)
     near = [unit for unit in units if any(reach.contains(key.start) for key in unit.slices)]
     own = [part for table in tables for part in _parts_at(table, case, shop)]
-    checked = [*near, *own, *_in_force(case, borrowed)]
+    checked: list[Unit | Part] = [*near, *own, *_in_force(case, borrowed)]
     with TemporaryDirectory(prefix="ndr-verify-") as folder, closing(SqliteLedger(Path(folder) / "ledger")) as ledger:
         again = _emptied(shop, Path(folder), ledger, units, borrowed)
         model = shop.model.version if predictions in tables and shop.model else ""

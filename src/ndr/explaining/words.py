@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ndr.explaining.amounts import amount, duration, metric_of, number, phrase
+from ndr.explaining.amounts import amount, duration, measured, metric_of, number
 from ndr.explaining.case import BEACON, Case, Row, metric_column
 from ndr.features.suspicion import THEMES
 from ndr.metric import INBOUND
 from ndr.metrics import BASELINED
 from ndr.model.kinds import ENDPOINT, KINDS
+from ndr.model.reasons import SPOKEN
 from ndr.run import Workshop
 from ndr.standing import TELLING, standing
 from ndr.time import iso
@@ -134,7 +135,7 @@ def _against(case: Case) -> list[str]:
 def _beacon(case: Case) -> list[str]:
     row = case.about
     spoke = (case.prediction or {}).get("evidence_beacon") or 0.0
-    if not row.get("beacon_dst_ip") or (spoke <= 0 and (row.get(BEACON) or 0.0) < TELLING):
+    if not row.get("beacon_dst_ip") or (spoke < SPOKEN and (row.get(BEACON) or 0.0) < TELLING):
         return []
     port = "" if row["beacon_dst_port"] is None else f" port {row['beacon_dst_port']}"
     size = "unknown" if row["beacon_size_regularity"] is None else f"{row['beacon_size_regularity']:.2f}"
@@ -210,13 +211,13 @@ def _because(score: str, case: Case) -> list[str]:
 
 
 def _compared(each: Mapping[str, Any], case: Case) -> str:
-    """``bytes sent by the source 5.5 GB (bytes_src_sum), usually 44 KB for this host``."""
+    """``5.5 GB sent by the source (bytes_src_sum), usually 44 KB for this host``."""
     column, value, usual = each["metric"], each["value"], each["baseline"]
     metric = metric_of(column)
     if metric is None:
         return f"{column} {'unknown' if value is None else number(value)}"
     role = "to it: " if column.startswith(INBOUND) else ""
-    is_now = "unknown" if value is None else amount(value, metric)
+    is_now = f"{metric.doc.split(';')[0].rstrip('.')} unknown" if value is None else measured(value, metric)
     against = each["source"] or (case.deviations or {}).get("baseline_source") or ""
     past = "" if usual is None else f", usually {amount(usual, metric)} {_TIERS.get(against, '')}".rstrip()
-    return f"{role}{phrase(metric)} {is_now} ({column}){past}"
+    return f"{role}{is_now} ({column}){past}"
