@@ -168,10 +168,13 @@ def _read(folder: Path, name: str) -> bytes:
     except OSError as error:
         rule = "it must be a plain file, no link" if (folder / name).is_symlink() else f"{error.strerror}"
         raise _broken(folder, name, rule) from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _broken(folder, name, "it must be a plain file")
-        data = file.read(MOST_BYTES[name] + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(MOST_BYTES[name] + 1)
+    finally:
+        os.close(handle)
     if len(data) > MOST_BYTES[name]:
         raise _broken(folder, name, f"it must not be larger than {MOST_BYTES[name] >> 20} MiB")
     return data
