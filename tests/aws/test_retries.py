@@ -79,12 +79,17 @@ def test_patience_has_an_end(service: Service, trouble: Reply, retries: int) -> 
     assert len(service.calls) == retries + 1
 
 
-@pytest.mark.parametrize("trouble", FINAL.values(), ids=FINAL)
-def test_what_stays_wrong_is_not_asked_again(service: Service, trouble: Reply) -> None:
+ADVICE = {"not allowed": "sagemaker:InvokeEndpoint", "too large": "max_payload_mb", "the model refuses": "logs of its"}
+
+
+@pytest.mark.parametrize(("case", "trouble"), FINAL.items(), ids=FINAL)
+def test_what_stays_wrong_is_not_asked_again(service: Service, case: str, trouble: Reply) -> None:
     service.replies(trouble)
     with pytest.raises(EndpointError, match="detector-1") as caught:
         Endpoint(spec()).judge(rows(3))
+    assert ADVICE.get(case, "") in str(caught.value)
     assert not caught.value.retryable
+    assert caught.value.__cause__ is not None
     assert len(service.calls) == 1
 
 

@@ -6,10 +6,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, TypeAlias
@@ -29,6 +28,12 @@ _THROTTLED = frozenset(
      "RequestLimitExceeded", "TooManyRequestsException", "LimitExceededException", "SlowDown", "ModelNotReadyException")
 )  # fmt: skip
 _BUSY = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "Let whoever runs this call it: sagemaker:InvokeEndpoint.",
+    HTTPStatus.FORBIDDEN: "Let whoever runs this call it: sagemaker:InvokeEndpoint.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Lower model.max_payload_mb.",
+    HTTPStatus.FAILED_DEPENDENCY: "The model itself failed; look into the logs of its container.",
+}
 Pause: TypeAlias = Callable[[float], object]
 
 
@@ -50,6 +55,8 @@ class _Trouble:
     again: bool
     after: float = 0.0
     detail: str = ""
+    advice: str = "See that it is in service in this region, and takes model.content_type."
+    cause: Exception | None = None
 
     @property
     def told(self) -> str:
@@ -57,37 +64,24 @@ class _Trouble:
 
 
 class Calls:
-    """One endpoint, and how patiently it is asked. Usable from several threads once ``client`` was asked for."""
+    """One endpoint, and how patiently it is asked, by several threads at once if need be."""
 
     def __init__(self, model: ModelChoice, pause: Pause | None = None) -> None:
         self.model = model
         self._pause = pause
+        self._lock = threading.Lock()
+        self._client: Any = None
 
-    @cached_property
+    @property
     def client(self) -> Any:
-        """The client of boto3, with credentials and addresses as AWS is configured here, and no retries of its own.
+        """The client of boto3; it is made when it is first asked for, for that takes a while.
 
         Raises:
             EndpointError: boto3 is not installed, or AWS is not configured.
         """
-        try:
-            import boto3  # noqa: PLC0415 - an extra, and slow to load
-            from botocore.config import Config  # noqa: PLC0415
-        except ImportError as error:
-            raise EndpointError("model.endpoint_name needs boto3, which is not here; install ndr[aws].") from error
-        seconds = self.model.timeout_seconds
-        config = Config(
-            connect_timeout=min(seconds, _CONNECT_SECONDS), read_timeout=seconds,
-            retries={"total_max_attempts": 1}, max_pool_connections=self.model.max_workers,
-        )  # fmt: skip
-        try:
-            session = boto3.session.Session(region_name=self.model.region)
-            return session.client("sagemaker-runtime", config=config)
-        except Exception as error:
-            raise EndpointError(
-                f"endpoint {self.model.endpoint_name!r} cannot be asked: {shown(str(error), 200)} "
-                "Set model.region, AWS_PROFILE or the like, as for every AWS tool."
-            ) from error
+        with self._lock:
+            self._client = self._client or _client(self.model)
+        return self._client
 
     def ask(self, body: bytes, stopped: threading.Event) -> Answer:
         """The answer to a body. Each wait is a random part of a limit that doubles, or what the service asks for.
@@ -96,21 +90,24 @@ class Calls:
             EndpointBusyError: the service was throttled, unreachable, slow or broken in every try.
             EndpointError: it refuses the call, there are no credentials, or another call has ``stopped`` all.
         """
-        tries = self.model.max_retries + 1
-        started = time.monotonic()
-        for n in range(1, tries + 1):
+        started, tries = time.monotonic(), 0
+        while True:
             answer = self._try(body)
+            tries += 1
             if isinstance(answer, Answer):
                 return answer
             if not answer.again:
-                raise EndpointError(f"endpoint {self.model.endpoint_name!r} refuses: {answer.told}")
-            limit = min(LONGEST_WAIT, self.model.backoff_seconds * 2 ** (n - 1))
+                raise EndpointError(
+                    f"endpoint {self.model.endpoint_name!r}: {answer.told}. {answer.advice}"
+                ) from answer.cause
+            limit = min(LONGEST_WAIT, self.model.backoff_seconds * 2 ** (tries - 1))
             wait = max(random.uniform(0, limit), answer.after)  # noqa: S311 - it spreads calls, it keeps no secret
-            if n == tries or wait > LONGEST_WAIT or stopped.is_set():
-                raise self._tired(answer, n, time.monotonic() - started)
-            log("endpoint asked again", endpoint=self.model.endpoint_name, reason=answer.reason, tries=n, wait=wait)
-            (self._pause or stopped.wait)(wait)
-        raise AssertionError  # pragma: no cover - the last try has returned or raised
+            hopeless = tries > self.model.max_retries or wait > LONGEST_WAIT
+            if not hopeless:
+                log("endpoint asked again", endpoint=self.model.endpoint_name, reason=answer.reason, wait=wait)
+                (self._pause or stopped.wait)(wait)
+            if hopeless or stopped.is_set():
+                raise self._tired(answer, tries, time.monotonic() - started) from answer.cause
 
     def _tired(self, trouble: _Trouble, tries: int, seconds: float) -> EndpointBusyError:
         asked = f" and asks to be left alone for {trouble.after:.0f} s" if trouble.after > LONGEST_WAIT else ""
@@ -128,12 +125,33 @@ class Calls:
             )
             text = _read(response["Body"], until)
         except Exception as error:  # noqa: BLE001 - the client lets several kinds of errors of other packages through
-            return _trouble(error)
+            return replace(_trouble(error), cause=error)
         if len(text) > _LARGEST_ANSWER:
-            return _Trouble(f"its answer is larger than {_LARGEST_ANSWER >> 20} MiB", again=False)
+            fact = f"its answer is larger than {_LARGEST_ANSWER >> 20} MiB"
+            return _Trouble(fact, again=False, advice="One score per record is needed, and perhaps a label.")
         said = str(response.get("ContentType") or "").partition(";")[0].strip().lower()
         answer = Answer(text, said if said in CONTENT_TYPES else model.accept)
         return answer if answer.whole else _Trouble("its answer was cut off", again=True)
+
+
+def _client(model: ModelChoice) -> Any:
+    """A client with credentials and addresses as AWS is configured here, and no retries of its own."""
+    try:
+        import boto3  # noqa: PLC0415 - an extra, and slow to load
+        from botocore.config import Config  # noqa: PLC0415
+    except ImportError as error:
+        raise EndpointError("model.endpoint_name needs boto3, which is not here; install ndr[aws].") from error
+    config = Config(
+        connect_timeout=min(model.timeout_seconds, _CONNECT_SECONDS), read_timeout=model.timeout_seconds,
+        retries={"total_max_attempts": 1}, max_pool_connections=model.max_workers,
+    )  # fmt: skip
+    try:
+        return boto3.session.Session(region_name=model.region).client("sagemaker-runtime", config=config)
+    except Exception as error:
+        raise EndpointError(
+            f"endpoint {model.endpoint_name!r} cannot be asked: {shown(str(error), 200)} "
+            "Set model.region, AWS_PROFILE or the like, as for all of AWS's tools."
+        ) from error
 
 
 def _read(body: Any, until: float) -> bytes:
@@ -160,7 +178,8 @@ def _trouble(error: Exception) -> _Trouble:
     if isinstance(error, aws.ClientError):
         return _refusal(error.response)
     lost = (aws.HTTPClientError, aws.ConnectionError, aws.IncompleteReadError, HTTPError, HTTPException, OSError)
-    return _Trouble(type(error).__name__, isinstance(error, lost), detail=shown(str(error), 160))
+    advice = "Configure AWS as for all of its tools, by AWS_PROFILE for example, and see what this tells."
+    return _Trouble(type(error).__name__, isinstance(error, lost), detail=shown(str(error), 160), advice=advice)
 
 
 def _refusal(response: Any) -> _Trouble:
@@ -168,12 +187,13 @@ def _refusal(response: Any) -> _Trouble:
     facts, code = response.get("ResponseMetadata", {}), str(response.get("Error", {}).get("Code", ""))
     status = int(facts.get("HTTPStatusCode") or 0)
     detail = shown(str(response.get("Error", {}).get("Message") or ""), 160)
+    advice = _ADVICE.get(status, _Trouble.advice)
     if code == "ModelError":
         status = int(response.get("OriginalStatusCode") or HTTPStatus.INTERNAL_SERVER_ERROR)
         detail = shown(str(response.get("OriginalMessage") or detail), 160)
     again = code in _THROTTLED or status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     named = f"status {status}" if code in ("", str(status)) else f"{shown(code)}, status {status}"
-    return _Trouble(named, again, _retry_after(facts.get("HTTPHeaders", {}).get("retry-after")), detail)
+    return _Trouble(named, again, _retry_after(facts.get("HTTPHeaders", {}).get("retry-after")), detail, advice)
 
 
 def _retry_after(text: str | None) -> float:
