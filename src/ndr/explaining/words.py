@@ -151,8 +151,12 @@ def _beacon(case: Case) -> list[str]:
 
 def contributions(case: Case) -> list[Row]:
     """What a score is made of, each in words; without a score the deviations that stand out most."""
-    if case.prediction and case.prediction["explanation"]:
-        return [dict(each) | {"words": _reason(each, case)} for each in case.prediction["explanation"]]
+    scored = case.prediction or {}
+    if scored.get("leading") == ENDPOINT:
+        named = ((each, {**each, "metric": each["feature"]}) for each in scored["explanation"])
+        return [dict(each) | {"words": _compared(told, case)} for each, told in named]
+    if scored.get("explanation"):
+        return [dict(each) | {"words": _reason(each, case)} for each in scored["explanation"]]
     return [
         {
             "feature": each["metric"], "contribution": None, "value": each["value"], "baseline": each["baseline"],
