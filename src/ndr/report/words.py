@@ -1,0 +1,203 @@
+"""Words: numbers, times and metrics as people read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from ndr.features.deviations import TRANSFORMS
+from ndr.metric import INBOUND, statistic
+from ndr.model.kinds import KINDS
+from ndr.tables.fg_a import WINDOWS
+from ndr.tables.fg_b import COLUMNS
+
+_NOUNS = {
+    "sessions_cnt": "sessions",
+    "deny_cnt": "blocked sessions",
+    "rst_cnt": "sessions ended by a reset",
+    "failed_cnt": "failed sessions",
+    "zero_reply_cnt": "sessions without a reply",
+    "short_session_cnt": "sessions of at most a second",
+    "bytes_src_sum": "sent",
+    "bytes_dst_sum": "received",
+    "in_bytes_src_sum": "sent by those who called",
+    "in_bytes_dst_sum": "given to those who called",
+    "high_risk_port_sessions_cnt": "sessions to high-risk ports",
+    "admin_port_sessions_cnt": "sessions to admin ports",
+    "fileshare_port_sessions_cnt": "sessions to file-share ports",
+    "directory_port_sessions_cnt": "sessions to directory ports",
+    "db_port_sessions_cnt": "sessions to database ports",
+    "max_sessions_per_minute": "sessions in the busiest minute",
+    "duration_mean": "mean length of a session",
+    "deny_ratio": "of the sessions blocked",
+    "failed_ratio": "of the sessions failed",
+    "bytes_asymmetry_ratio": "bytes sent for each byte received",
+    "peer_ip_nunique": "peers",
+    "peer_segment_nunique": "segments of peers",
+    "peer_ip_entropy": "nats of spread over peers",
+    "peer_ip_top1_sessions_share": "of the sessions with the busiest peer",
+    "peer_ip_top1_bytes_share": "of the bytes with the largest peer",
+    "high_risk_segment_sessions_cnt": "sessions with high-risk segments",
+    "high_risk_segment_unique_dsts": "peers in high-risk segments",
+    "peer_port_nunique": "ports",
+    "peer_port_entropy": "nats of spread over ports",
+    "new_peer_cnt_lookback30d": "peers not met in 30 days",
+    "rare_peer_cnt_lookback30d": "peers hardly met in 30 days",
+    "new_peer_ratio_lookback30d": "of the peers not met in 30 days",
+    "new_dst_port_cnt_lookback30d": "ports not used in 30 days",
+    "rare_dst_port_cnt_lookback30d": "ports hardly used in 30 days",
+    "new_pair_cnt_lookback30d": "pairs of peer and port not met in 30 days",
+    "new_src_dst_port_cnt_lookback30d": "ports new to the whole segment in 30 days",
+}
+_SUMS = {"sessions", "bytes", "peers", "ports", "segments", "pairs"}
+"""Units of metrics that say how much there was in a window."""
+_PERCENT = {"deny_ratio", "failed_ratio", "peer_ip_top1_sessions_share", "peer_ip_top1_bytes_share"} | {
+    "new_peer_ratio_lookback30d"
+}
+_MANY = re.compile(r"\b(session|peer|port|segment|pair)s\b")
+_TRANSFORMED = {statistic(column, name): (column, name) for column in COLUMNS for name in TRANSFORMS}
+_STATISTICS = {"z_mad_clipped": "distance from usual", "z_mad": "distance from usual", "log_ratio": "ratio to usual"}
+_LEADING = {kind.column: kind.title for kind in KINDS.values() if kind.column}
+_SOURCES = {"host": "its own past", "segment": "its segment", "global": "all hosts", "training": "the training"}
+_WINDOWS = {timedelta(hours=1): "an hour", timedelta(hours=24): "a day"}
+
+
+def noun(column: str) -> str:
+    """What a metric's column counts or measures, without a number."""
+    if column in _NOUNS:
+        return _NOUNS[column]
+    plain = column.removeprefix(INBOUND)
+    return f"{_NOUNS.get(plain, plain.replace('_', ' '))}{', inbound' if plain != column else ''}"
+
+
+def title(column: str) -> str:
+    """A metric's column as a heading."""
+    told = noun(column)
+    metric = COLUMNS.get(column)
+    if metric and metric.unit == "bytes":
+        told = f"bytes {told}"
+    elif column.removeprefix(INBOUND) in _PERCENT:
+        told = f"share {told}"
+    return told[:1].upper() + told[1:]
+
+
+def amount(column: str, value: float) -> str:
+    """A value of a metric in its unit."""
+    metric = COLUMNS.get(column)
+    if metric and metric.unit == "bytes":
+        return size(value)
+    if metric and metric.unit == "seconds":
+        return lasting(value)
+    return f"{number(100 * value)} %" if column.removeprefix(INBOUND) in _PERCENT else number(value)
+
+
+def measured(column: str, value: float, label: str) -> str:
+    """A value with what it counts: ``1,172 sessions to admin ports in 30 minutes``."""
+    told, metric = noun(column), COLUMNS.get(column)
+    if column.removeprefix(INBOUND) == "duration_mean":
+        return f"{told} {amount(column, value)}"
+    if value == 1:
+        told = _MANY.sub(r"\1", told, count=1)
+    within = f" in {window(label)}" if metric and metric.unit in _SUMS and metric.merge != "max" else ""
+    return f"{amount(column, value)} {told}{within}"
+
+
+def feature(name: str) -> str:
+    """A feature of the model: a suspicion by its title, a statistic with what it says, else as it is called."""
+    if name in _LEADING:
+        return _LEADING[name]
+    metric, transform = _TRANSFORMED.get(name, (name, ""))
+    if metric not in COLUMNS:
+        return name.replace("_", " ")
+    told = title(metric)[:1].lower() + title(metric)[1:]
+    return f"{told}, {_STATISTICS.get(transform, transform.replace('_', ' '))}" if transform else told
+
+
+def column(name: str) -> str:
+    """The metric that a feature of the model is a statistic of; its own name where it is none."""
+    return _TRANSFORMED.get(name, (name, ""))[0]
+
+
+def leading(kind: str) -> str:
+    """A component of the score by its title."""
+    return KINDS[kind].title if kind in KINDS else kind.replace("_", " ")
+
+
+def source(tier: str) -> str:
+    """Whom a baseline describes."""
+    return _SOURCES.get(tier, tier or "no baseline")
+
+
+def window(label: str) -> str:
+    """How long a window is: ``30 minutes``."""
+    length = WINDOWS.get(label)
+    return label if length is None else _WINDOWS.get(length) or span(length)
+
+
+def span(length: timedelta) -> str:
+    """A length in its largest whole unit."""
+    minutes = int(length.total_seconds() // 60)
+    for unit, each in (("day", 1440), ("hour", 60), ("minute", 1)):
+        if minutes % each == 0 and minutes >= each:
+            return f"{minutes // each} {unit}{'' if minutes == each else 's'}"
+    return f"{length.total_seconds():g} seconds"
+
+
+def number(value: float) -> str:
+    """At most three digits after the leading ones, thousands grouped."""
+    if abs(value) >= 100 or value == int(value):  # noqa: PLR2004 - from three digits on fractions say nothing
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
+
+
+def signed(value: float) -> str:
+    """A number that says that it is more than none."""
+    return f"{'+' if value > 0 else ''}{number(value)}"
+
+
+def size(value: float) -> str:
+    """Bytes in the unit that leaves at most three digits."""
+    scaled, unit = value, "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if abs(scaled) < 999.5:  # noqa: PLR2004 - would be written as 1,000
+            break
+        scaled, unit = scaled / 1000, larger
+    return f"{scaled:.3g} {unit}"
+
+
+def lasting(seconds: float) -> str:
+    """A length of time, roughly."""
+    for unit, each in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * each:
+            return f"{number(round(seconds / each, 1))} {unit}"
+    return f"{number(round(seconds, 1))} s"
+
+
+def odds(score: float) -> str:
+    """How rare a score is among normal windows: ``1 in 2,000``."""
+    if score >= 1 - 1e-9:
+        return "less than 1 in a billion"
+    times = 1 / (1 - max(score, 0.0))
+    digits = 10 ** max(len(f"{times:.0f}") - 2, 0)
+    return f"1 in {round(times / digits) * digits:,.0f}"
+
+
+def score(value: float) -> str:
+    """A score with as many nines as it has, and one digit more."""
+    places = next((n for n in range(3, 12) if round(value, n) < 1), 12)
+    return f"{value:.{min(places + 1, 12)}f}" if places > 3 else f"{value:.3f}"  # noqa: PLR2004
+
+
+def moment(at: datetime) -> str:
+    """A moment to the minute: ``11 Mar 2026, 04:45``."""
+    return f"{at.day} {at:%b %Y, %H:%M}"
+
+
+def day(at: datetime) -> str:
+    """A day without its year."""
+    return f"{at.day} {at:%b}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number of things: ``1 host``, ``1,200 hosts``."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
