@@ -75,7 +75,13 @@ def test_bodies_keep_to_their_bytes(service: Service) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_no_more_calls_are_under_way_than_allowed(service: Service, workers: int) -> None:
-    service.answer = lambda call: scored(call, delay=0.02)
+    together = threading.Barrier(workers)
+
+    def answer(call: Call) -> Reply:
+        together.wait(10)
+        return scored(call, delay=0.01)
+
+    service.answer = answer
     Endpoint(spec(max_records_per_payload=2, max_workers=workers)).judge(rows(24))
     assert len(service.calls) == 12
     assert service.most == workers

@@ -94,19 +94,19 @@ def test_what_stays_wrong_is_not_asked_again(service: Service, case: str, troubl
 
 
 def test_an_endpoint_that_is_too_slow_is_not_waited_for(service: Service) -> None:
-    service.replies(lambda call: scored(call, delay=0.4), scored)
-    judged = Endpoint(spec(timeout_seconds=0.1)).judge(rows(2))
+    service.replies(lambda call: scored(call, delay=1.0), scored)
+    judged = Endpoint(spec(timeout_seconds=0.4)).judge(rows(2))
     assert judged.num_rows == 2
     assert len(service.calls) == 2
 
-    service.replies(lambda call: scored(call, delay=0.4))
+    service.replies(lambda call: scored(call, delay=1.0))
     with pytest.raises(EndpointBusyError, match="ReadTimeoutError"):
-        Endpoint(spec(timeout_seconds=0.1, max_retries=1)).judge(rows(2))
+        Endpoint(spec(timeout_seconds=0.4, max_retries=1)).judge(rows(2))
 
 
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(service: Service) -> None:
     service.replies(said([0.25] * 9, drip=0.03), scored)
-    judged = Endpoint(spec(timeout_seconds=0.2)).judge(rows(9))
+    judged = Endpoint(spec(timeout_seconds=0.4)).judge(rows(9))
     assert judged.column("prediction_score").to_pylist() == [share(n) for n in range(9)]
     service.calls.clear()
     service.replies(said([0.25, 0.5, 0.75], drip=0.001))
