@@ -24,6 +24,8 @@ FOREST = "forest"
 SOURCE = "baseline_source"
 ANOMALOUS, NORMAL = "anomalous", "normal"
 ALERT_SHARE = 0.001
+AT_ONCE = 1 << 14
+"""Rows that are judged in one go: their reasons take some kilobytes each while they are made."""
 JUDGED = {
     **dict.fromkeys(("model_name", "model_version"), "string"),
     "inference_ts": "timestamp(6)",
@@ -145,6 +147,10 @@ class Detector:
         Raises:
             ModelError: they lack a column that the model needs.
         """
+        starts = range(0, max(rows.num_rows, 1), AT_ONCE)
+        return pa.concat_batches([self._judged(rows.slice(start, AT_ONCE)) for start in starts])
+
+    def _judged(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         found = self.weigh(rows)
         count = rows.num_rows
         order = np.array([kind for kind in KINDS if kind in found.kinds])
