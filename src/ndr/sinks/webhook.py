@@ -162,15 +162,14 @@ def _post(parts: SplitResult, body: bytes, token: str | None, timeout: float) ->
         connection.connect()
         late.start()
         connection.request("POST", path, body, _headers(body, token))
-        response = connection.getresponse()
-        asked = response.getheader("Retry-After")
-        status, place = response.status, response.getheader("Location")
+        with connection.getresponse() as response:
+            asked, place = response.getheader("Retry-After"), response.getheader("Location")
     except (OSError, http.client.HTTPException) as error:
         raise _RefusedError(f"does not answer ({_words(error)})", again=True) from error
     finally:
         late.cancel()
         connection.close()
-    _judge(status, place, asked)
+    _judge(response.status, place, asked)
 
 
 def _connection(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
