@@ -13,7 +13,7 @@ from model.rows import COLUMNS, SMALL, batch, matrix
 from ndr.errors import ModelError
 from ndr.model.detector import JUDGED, Detector
 from ndr.model.kinds import KINDS
-from ndr.model.matrix import Feature
+from ndr.model.matrix import KEYS, Feature
 from ndr.model.reasons import OTHER, divided
 from ndr.model.training import train
 
@@ -107,6 +107,20 @@ def test_a_row_is_judged_alike_alone_and_among_others(detector: Detector) -> Non
     for place in (0, 777, rows.num_rows - 1):
         assert detector.judge(rows.slice(place, 1)).equals(whole.slice(place, 1))
     assert detector.judge(rows.slice(0, 0)).num_rows == 0
+
+
+def test_portions_do_not_show(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = batch(matrix(hosts=20, ends=40, attacks=2))
+    whole = detector.judge(rows)
+    monkeypatch.setattr("ndr.model.detector.AT_ONCE", 333)
+    assert detector.judge(rows).equals(whole)
+
+
+def test_features_and_keys_are_all_that_is_needed(detector: Detector) -> None:
+    rows = batch(matrix(hosts=20, ends=40, attacks=2))
+    needed = rows.select(list(dict.fromkeys([*KEYS, *detector.features])))
+    scores = detector.judge(needed).column("prediction_score")
+    assert scores.equals(detector.judge(rows).column("prediction_score"))
 
 
 def test_more_suspicion_never_lowers_the_score(detector: Detector) -> None:
