@@ -80,9 +80,7 @@ def _folded(rows: ir.Table, since: datetime, threshold: float | None) -> ir.Tabl
     reached = told.window_end_ts.max().over(ibis.window(**in_order, preceding=(None, 1)))
     opens = ibis.ifelse(reached.isnull() | (told.start > reached + GAP), 1, 0)
     opened = told.mutate(opens=opens)
-    numbered = opened.mutate(
-        episode=opened.opens.sum().over(ibis.window(**in_order, preceding=None, following=0)).cast("int64")
-    )
+    numbered = opened.mutate(episode=opened.opens.sum().over(ibis.window(**in_order, preceding=None, following=0)))
     keys = ["host_ip", "episode", "day"]
     whole = ibis.window(group_by=keys)
     best = ibis.window(group_by=keys, order_by=[ibis.desc("evidence"), "window_end_ts", "start"])

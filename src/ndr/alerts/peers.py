@@ -46,7 +46,8 @@ def main_peers(shop: Workshop, episodes: Sequence[Episode]) -> dict[Episode, tup
     found: dict[Episode, list[Peer]] = {episode: [] for episode in episodes}
     if episodes:
         for row in _fetch(shop, episodes):
-            peer = Peer(row["dst_ip"], row["dst_port"], row["sessions"], row["sent"], row["received"])
+            sums = (None if row[name] is None else int(row[name]) for name in ("sessions", "sent", "received"))
+            peer = Peer(row["dst_ip"], row["dst_port"], *sums)
             found[episodes[row["number"]]].append(peer)
     return {episode: _explaining(episode, peers) for episode, peers in found.items()}
 
@@ -106,9 +107,9 @@ def _weighed(pairs: ir.Table, peaks: ir.Table) -> ir.Table:
     keys = ["number", "leading", "beacon_ip", "beacon_port", "dst_ip", "dst_port"]
     met = pairs.inner_join(peaks, inside)
     told = met.group_by(keys).agg(
-        sessions=met.sessions_cnt.sum().cast("int64"),
-        sent=met.source_bytes.sum().cast("int64"),
-        received=met.destination_bytes.sum().cast("int64"),
+        sessions=met.sessions_cnt.sum(),
+        sent=met.source_bytes.sum(),
+        received=met.destination_bytes.sum(),
         inside=met.dst_is_host.any(),
     )
     beating = ibis.ifelse(

@@ -14,7 +14,7 @@ from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import write_rows
 from ndr.cli.tables import positive
-from ndr.errors import UsageError, shown
+from ndr.errors import SpecError, UsageError, shown
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.safelist import CRITERIA, Entry, active_entries, add_entry, entry_of, read_safelist, remove_entry
 from ndr.sinks.ecs import document
@@ -157,9 +157,24 @@ def _flat(alert: Alert) -> dict[str, Any]:
     return told | joined | {"reasons": "; ".join(facts["reasons"])}
 
 
+def _asked(options: argparse.Namespace, **said: Any) -> Entry:
+    """The entry that the options describe.
+
+    Raises:
+        UsageError: they describe none.
+    """
+    asked = {name: getattr(options, name) for name in CRITERIA}
+    if all(value is None for value in asked.values()):
+        raise UsageError(f"say what is harmless: give at least one of {', '.join(f'--{name}' for name in CRITERIA)}.")
+    try:
+        return entry_of(asked | said)
+    except SpecError as error:
+        raise UsageError(str(error)) from None
+
+
 def _add(options: argparse.Namespace) -> int:
-    asked = {name: getattr(options, name) for name in (*CRITERIA, "reason", "owner", "expires")}
-    entry = entry_of(asked | {"added": _now().replace(microsecond=0)})
+    said = {"reason": options.reason, "owner": options.owner, "expires": options.expires}
+    entry = _asked(options, **said, added=_now().replace(microsecond=0))
     if not entry.active(_now()):
         raise UsageError(f"--expires {shown(options.expires)} is over already.")
     with lakes.open_lake(options) as opened:
@@ -199,8 +214,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    asked = {name: getattr(options, name) for name in CRITERIA}
-    entry = entry_of(asked | {"reason": "a test", "owner": "a test"})
+    entry = _asked(options, reason="a test", owner="a test")
     with lakes.open_lake(options) as opened:
         known = active_entries(opened.lake)
         before = _found(opened, options, known, covered=False)
