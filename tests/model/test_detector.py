@@ -109,6 +109,23 @@ def test_a_row_is_judged_alike_alone_and_among_others(detector: Detector) -> Non
     assert detector.judge(rows.slice(0, 0)).num_rows == 0
 
 
+def test_a_baseline_of_another_tier_is_told_as_such(detector: Detector) -> None:
+    rows = batch(matrix(hosts=20, ends=40, attacks=2)).slice(3)
+    told = [{"metric": "peer_port_nunique", "source": "host"}, {"metric": "failed_cnt", "source": "segment"}]
+    kind = pa.list_(pa.struct({"metric": pa.string(), "source": pa.string()}))
+    tiers = [told if n % 3 == 0 else None if n % 3 == 1 else [] for n in range(rows.num_rows)]
+    found = detector.judge(rows.append_column("top_deviations", pa.array(tiers, kind))).to_pylist()
+    seen = set()
+    for n, row in enumerate(found):
+        for reason in row["explanation"]:
+            if reason["feature"] in {"failed_cnt", "peer_ip_nunique"}:
+                seen.add((reason["feature"], n % 3 == 0, reason["source"]))
+    assert seen == {
+        ("failed_cnt", True, "segment"), ("failed_cnt", False, "host"),
+        ("peer_ip_nunique", True, "host"), ("peer_ip_nunique", False, "host"),
+    }  # fmt: skip
+
+
 def test_portions_do_not_show(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = batch(matrix(hosts=20, ends=40, attacks=2))
     whole = detector.judge(rows)

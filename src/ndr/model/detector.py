@@ -21,7 +21,7 @@ from ndr.model.reasons import EXPLANATION, Told, divided, explanations, techniqu
 from ndr.model.tails import ALL, Floats, Tail, evidence_by_label, medians_by_label
 
 FOREST = "forest"
-SOURCE = "baseline_source"
+SOURCE, DEVIATIONS = "baseline_source", "top_deviations"
 ANOMALOUS, NORMAL = "anomalous", "normal"
 ALERT_SHARE = 0.001
 AT_ONCE = 1 << 14
@@ -181,7 +181,9 @@ class Detector:
         ]  # fmt: skip
         names = rows.schema.names
         sources = rows.column(SOURCE) if SOURCE in names else pa.nulls(rows.num_rows, pa.string())
-        return explanations(told, self._divided(rows, found.kinds[FOREST]), found.kinds[FOREST], sources)
+        deviations = rows.column(DEVIATIONS) if DEVIATIONS in names else pa.array([])
+        forest = found.kinds[FOREST]
+        return explanations(told, self._divided(rows, forest), forest, sources, deviations)
 
     def _divided(self, rows: pa.RecordBatch, evidence: Floats) -> list[Told]:
         """What each feature has of the forest's evidence, where that is more than half of the training rows have."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ndr.model.kinds import KINDS
 from ndr.model.tails import Floats
@@ -16,6 +17,7 @@ EXPLANATION = (
     "array<struct<feature: string, contribution: float64, value: float64, baseline: float64, "
     "source: string, technique: string>>"
 )
+Places = npt.NDArray[np.intp]
 OTHER = "other_features"
 """The rest of the forest's evidence; it stands last."""
 TRAINING = "training"
@@ -75,11 +77,14 @@ def techniques(evidence: Mapping[str, Floats]) -> pa.Array:
     return pa.array(named, pa.string()).take(pa.array(loud))
 
 
-def explanations(kinds: Sequence[Told], features: Sequence[Told], forest: Floats, sources: pa.Array) -> pa.Array:
+def explanations(
+    kinds: Sequence[Told], features: Sequence[Told], forest: Floats, sources: pa.Array, deviations: pa.Array
+) -> pa.Array:
     """One list per row: kinds and the ``TOP`` features with a contribution, greatest first, then ``OTHER``.
 
     The contributions of ``features`` and the rest under ``OTHER`` sum to ``forest``, the forest's evidence.
-    ``sources`` tells the tier of each row's baselines.
+    ``sources`` tells the tier of each row's baselines, ``deviations`` (empty, or one list per row) that of some of
+    its metrics.
     """
     count = len(forest)
     told = [*kinds, *features]
@@ -104,7 +109,7 @@ def explanations(kinds: Sequence[Told], features: Sequence[Told], forest: Floats
         "contribution": pa.array(chosen[said]),
         "value": _known(values),
         "baseline": _known(baselines),
-        "source": _sources(told, row, place, sources),
+        "source": _sources(told, row, place, sources, deviations),
         "technique": pa.array(technique, pa.string()).take(pa.array(place)),
     }
     offsets = np.concatenate([[0], said.sum(axis=1).cumsum()]).astype(np.int32)
@@ -125,11 +130,22 @@ def _known(values: Floats) -> pa.Array:
     return pa.array(values, mask=~np.isfinite(values))
 
 
-def _sources(
-    told: Sequence[Told], row: npt.NDArray[np.intp], place: npt.NDArray[np.intp], sources: pa.Array
-) -> pa.Array:
-    """The row's tier for what is held against its baselines, ``TRAINING`` for what is not, null for the rest."""
-    measured = np.array([*(t.measured for t in told), False])[place]
+def _sources(told: Sequence[Told], row: Places, place: Places, sources: pa.Array, deviations: pa.Array) -> pa.Array:
+    """The tier that each baseline comes from, ``TRAINING`` for what is held against no tier, null for the rest.
+
+    A metric with too little support in its row's tier has its baseline from the next: the deviations tell which.
+    """
     known = pa.concat_arrays([sources.cast(pa.string()), pa.array([TRAINING, None], pa.string())])
-    other = np.where(place == len(told), len(sources) + 1, len(sources))
-    return known.take(pa.array(np.where(measured, row, other)))
+    code = np.where(place == len(told), len(sources) + 1, len(sources))
+    measured = np.array([*(t.measured for t in told), False])[place]
+    code = np.where(measured, row, code)
+    if len(deviations):
+        flat = pc.list_flatten(deviations)
+        named = pc.index_in(flat.field("metric"), value_set=pa.array([t.name for t in told], pa.string()))
+        named = named.fill_null(len(told)).to_numpy()
+        own = np.full((len(sources), len(told) + 1), -1)
+        own[pc.list_parent_indices(deviations).to_numpy(), named] = len(known) + np.arange(len(flat))
+        own = own[row, place]
+        code = np.where(measured & (own >= 0), own, code)
+        known = pa.concat_arrays([known, flat.field("source").cast(pa.string())])
+    return known.take(pa.array(code))
