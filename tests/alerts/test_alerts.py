@@ -46,8 +46,7 @@ def test_an_alert_tells_what_its_peak_window_says(world: Scored) -> None:
     assert (alert.leading, alert.title) == ("exfiltration", "exfiltration")
     assert alert.techniques == ("T1041", "T1048")
     assert (alert.machine_name, alert.segment_id, alert.baseline_source) == ("pc-1", "10.1.1.0/24", "host")
-    assert (alert.prediction_score, alert.evidence, alert.risk) == (0.99999, 12.0, 50.0)
-    assert alert.severity == "high"
+    assert (alert.prediction_score, alert.evidence, alert.risk, alert.severity) == (0.99999, 12.0, 25.9, "low")
     assert alert.reasons == ("bytes_src_sum 5,000,000,000, usually 1,000 (z +40)",)
     assert alert.explanation[0]["feature"] == "exfiltration_suspicion_score"
     assert alert.model_version == MODEL
@@ -171,3 +170,11 @@ def test_a_beacon_is_explained_by_the_pair_that_beats(world: Scored) -> None:
 def test_numbers_without_bounds_are_not_told(world: Scored) -> None:
     world.score(judged(explanation=[{"feature": "x", "value": float("inf"), "contribution": float("nan")}]))
     assert alerts(world.shop)[0].explanation[0]["value"] is None
+
+
+def test_more_evidence_is_more_severe(world: Scored) -> None:
+    amounts = (0.0, 19.9, 20.0, 45.0, 80.0, 1e9)
+    world.score(*(judged(host, evidence=amount) for host, amount in zip(HOSTS, amounts, strict=False)))
+    found = alerts(world.shop)[::-1]
+    assert [alert.severity for alert in found] == ["low", "low", "medium", "high", "critical", "critical"]
+    assert [alert.risk for alert in found] == [0.0, 39.2, 39.3, 67.5, 86.5, 100.0]

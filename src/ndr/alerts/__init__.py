@@ -24,8 +24,10 @@ from ndr.time import Interval, iso
 
 BUDGET = 10
 """Hosts a day that somebody has the time to look at."""
-SEVERITIES = {"low": 0.0, "medium": 30.0, "high": 45.0, "critical": 60.0}
-"""From which risk on."""
+SEVERITIES = {"low": 0.0, "medium": 20.0, "high": 40.0, "critical": 80.0}
+"""From how much evidence on, in nats."""
+_RISING = 40.0
+"""Evidence at which a risk of 100 is 63 % reached."""
 _PLAIN = (
     "machine_name", "segment_id", "prediction_score", "baseline_horizon", "baseline_source", "is_cold_start",
     "is_provisional", "model_name", "model_version",
@@ -56,7 +58,7 @@ class Alert:
     windows: int
     severity: str
     risk: float
-    """0 to 100: -10 times the decimal logarithm of the share of training rows that look less normal."""
+    """The evidence on a scale that ends at 100: 100 (1 - exp(-evidence / 40))."""
     prediction_score: float
     evidence: float
     window_label: str
@@ -183,7 +185,6 @@ def _alert(
     rank: int, episode: Episode, row: Mapping[str, Any], peers: Sequence[Peer], covering: tuple[str, ...]
 ) -> Alert:
     told = f"{episode.host_ip}|{iso(episode.first_seen)}|{row['model_version']}"
-    risk = _risk(row["prediction_score"])
     kind = KINDS.get(episode.leading)
     return Alert(
         id=hashlib.sha256(told.encode()).hexdigest()[:16],
@@ -193,8 +194,8 @@ def _alert(
         last_seen=episode.last_seen,
         detected=episode.detected,
         windows=episode.windows,
-        severity=max((name for name in SEVERITIES if risk >= SEVERITIES[name]), key=lambda name: SEVERITIES[name]),
-        risk=risk,
+        severity=[name for name, least in SEVERITIES.items() if episode.evidence >= least][-1],
+        risk=round(100 * (1 - math.exp(-episode.evidence / _RISING)), 1),
         evidence=episode.evidence,
         window_label=episode.window_label,
         window_end_ts=episode.peak_end,
@@ -217,11 +218,6 @@ def _finite(told: Iterable[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any]
         return not isinstance(value, float) or math.isfinite(value)
 
     return tuple({name: value if known(value) else None for name, value in each.items()} for each in told or ())
-
-
-def _risk(score: float) -> float:
-    """How rare a score is, as a number that people can compare."""
-    return 100.0 if score >= 1 else min(100.0, max(0.0, round(-10 * math.log10(1 - score), 1)))
 
 
 def _reasons(episode: Episode, row: Mapping[str, Any]) -> list[str]:
