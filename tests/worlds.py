@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 from ndr.engines.duckdb import DuckDB
 from ndr.lake import LocalLake, partition_values
 from ndr.local_ledger import SqliteLedger
+from ndr.model.detector import Scorer
+from ndr.model.training import TrainingOptions
 from ndr.plan import Planner
 from ndr.run import Workshop, run
+from ndr.scoring import LakeModels, Trained, learn
 from ndr.sources.imports import publish_unit
 from ndr.specs import Config
 from ndr.tables import TABLES
+from ndr.tables.inference import Inference
 from ndr.tables.sessions import SESSION_FIELDS
 from ndr.time import SLICE, Interval
 from oracle import OracleConfig
@@ -61,7 +65,9 @@ class World:
         self.root = root
         self.lake = LocalLake(root)
         self.ledger = SqliteLedger(root / "ledger.sqlite")
-        self.shop = Workshop(config or Config(), self.ledger, self.lake, DuckDB(str(root / "_staging"), threads=2))
+        engine = DuckDB(str(root / "_staging"), threads=2)
+        self.models = LakeModels(root, config or Config(), no_endpoint)
+        self.shop = Workshop(config or Config(), self.ledger, self.lake, engine, in_force=self.models.in_force)
 
     def close(self) -> None:
         self.shop.engine.close()
@@ -101,8 +107,13 @@ class World:
 
     def build(self, names: Iterable[str], interval: Interval) -> dict[str, int]:
         """Plan and run."""
-        steps = Planner(self.shop.config, self.ledger, self.lake).plan([TABLES[n] for n in names], interval)
-        return run(steps, self.shop)
+        model = self.shop.model.version if self.shop.model else ""
+        planner = Planner(self.shop.config, self.ledger, self.lake, model=model)
+        return run(planner.plan([TABLES[n] for n in names], interval), self.shop)
+
+    def learn(self, **options: Any) -> Trained:
+        """Train a model on all deviations there are, and let it be in force."""
+        return learn(self.shop, self.models, None, TrainingOptions(**options))
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """All rows of a table, with the version that may stand in the path alone."""
@@ -115,6 +126,10 @@ class World:
                 in_path = {c: values[c] for c in TABLES[name].partitions if c in TABLES[name].columns}
                 found += [{"feature_spec_version": version, **in_path, **row} for row in rows]
         return found
+
+
+def no_endpoint(_: Inference) -> Scorer:
+    raise AssertionError("no test of a small world asks an endpoint")
 
 
 def span_of(ends: Sequence[datetime]) -> Interval:

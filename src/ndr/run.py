@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from ndr import __version__
 from ndr.engine import Engine, Files, Output, Rows
@@ -26,13 +26,6 @@ from ndr.tables.sessions import sessions
 from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
 
 
-class Models(Protocol):
-    """What a run asks of the models of a lake."""
-
-    def in_force(self) -> Scorer | None:
-        """The model that scores, if there is one."""
-
-
 @dataclass(frozen=True)
 class Workshop:
     """Everything a run works with."""
@@ -46,12 +39,12 @@ class Workshop:
     """Input rows, counted once for every part that reads them, up to which parts are made together."""
     drafts: dict[str, dict[PartKey, Part]] = field(default_factory=dict)
     """The parts of a publication that is being made: they are committed together, when all are there."""
-    models: Models | None = None
+    in_force: Callable[[], Scorer | None] = lambda: None
 
     @property
     def model(self) -> Scorer | None:
-        """The model in force; None while there is none."""
-        return self.models.in_force() if self.models else None
+        """The model in force, loaded when it is first asked for."""
+        return self.in_force()
 
 
 def run(
@@ -190,8 +183,7 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     paths = {key: part_path(table, version, key, _file_name(step, key, batches)) for key in chunk}
     outputs = [Output(_where(table, key), shop.lake.stage(paths[key])) for key in chunk]
     inputs = _inputs(step, chunk, shop, batches)
-    judge = shop.model.judge if table.judged and shop.model else None
-    order = table.order or table.keys
+    judge, order = shop.model.judge if table.judged and shop.model else None, table.order or table.keys
     counts = shop.engine.write(query, inputs, table.stored_columns, order, outputs, table.apart, judge)
     drafts = [
         Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")

@@ -89,17 +89,20 @@ def more(text: str) -> str:
     return f"{text}\nANOTHER_NUMBER = 7\n"
 
 
+SCORES = {"predictions", "prediction_feature_join"}
+COMPARED = {"fg_c", *SCORES}
 BASELINES = {name for name, table in TABLES.items() if table.published}
 
 
 @pytest.mark.parametrize(
     ("place", "changed"),
     [
-        ("features/suspicion.py", {"fg_c"}),
-        ("tables/fg_b_ip_metadata.py", {"fg_b_ip_metadata", "fg_c"}),
-        ("features/beacons.py", {"beacons", "slow_beacons", "fg_c"}),
-        ("tables/fg_b_capping.py", BASELINES - {"fg_b_pair_host", "fg_b_pair_segment"} | {"fg_c"}),
-        ("features/windows.py", BASELINES | {"fg_a", "fg_c"}),
+        ("features/suspicion.py", COMPARED),
+        ("tables/fg_b_ip_metadata.py", {"fg_b_ip_metadata", *COMPARED}),
+        ("features/beacons.py", {"beacons", "slow_beacons", *COMPARED}),
+        ("tables/fg_b_capping.py", BASELINES - {"fg_b_pair_host", "fg_b_pair_segment"} | COMPARED),
+        ("features/windows.py", BASELINES | {"fg_a", *COMPARED}),
+        ("model/reasons.py", SCORES),
         ("run.py", set()),
         ("errors.py", set()),
     ],
@@ -113,15 +116,15 @@ def test_what_people_read_makes_no_difference(edited) -> None:
         return '"""Other words."""\n# and a remark\n' + text.partition('"""\n')[2]
 
     assert edited("features/deviations.py", reworded) == set()
-    assert edited("features/deviations.py", lambda text: more(reworded(text))) == {"fg_c"}
+    assert edited("features/deviations.py", lambda text: more(reworded(text))) == COMPARED
 
 
 @pytest.mark.parametrize(
     ("job", "values", "changed"),
     [
-        ("fg_c_builder", {"z_max": 9.0}, {"fg_c"}),
+        ("fg_c_builder", {"z_max": 9.0}, COMPARED),
         ("fg_c_builder", {"eps": 1}, set()),
-        ("fg_b_builder", {"support_min": {"sessions_cnt": 7}}, {*BASELINES, "fg_c"}),
+        ("fg_b_builder", {"support_min": {"sessions_cnt": 7}}, {*BASELINES, *COMPARED}),
         ("fg_b_builder", {"fg_a_input": {"s3_prefix": "elsewhere"}}, set()),
     ],
 )

@@ -43,8 +43,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[p
     )
     world.build(["fg_a"], span_of([ANCHORS[0]]))
     world.ledger.ask_publication("1", reference, provisional=True)
-    world.build([name for name in TABLES if name != "fg_c"], Interval(reference, reference + DAY))
-    world.build(["fg_c"], span_of([ANCHORS[0]]))
+    judged = ("fg_c", "predictions", "prediction_feature_join")
+    world.build([name for name in TABLES if name not in judged], Interval(reference, reference + DAY))
+    world.build(["fg_c"], Interval(reference - DAY, reference))
+    world.learn(trees=5)
+    world.build(judged, span_of([ANCHORS[0]]))
     yield {
         name: [pq.ParquetFile(world.lake.path(part.path)).read() for part in world.ledger.parts(name, "1") if part.path]
         for name in TABLES
@@ -112,8 +115,12 @@ def test_no_two_columns_differ_in_case_alone() -> None:
 
 @each_recipe
 def test_a_recipe_fed_its_declared_shapes_yields_its_declared_shape(made: Table) -> None:
-    schema = _expression(made).schema()
-    assert {name: str(dtype) for name, dtype in schema.items()} == dict(made.columns)
+    yielded = {name: str(dtype) for name, dtype in _expression(made).schema().items()}
+    declared = {name: dtype for name, dtype in made.columns.items() if name not in made.judged}
+    fed = {name: dtype for name, dtype in yielded.items() if name not in declared}
+    assert {name: yielded[name] for name in declared} == declared
+    assert bool(fed) is bool(made.judged), "what a model looks at is no column"
+    assert set(fed.values()) <= {"float64"}
 
 
 @each_recipe

@@ -32,6 +32,15 @@ ARROW = {
     "array<struct<metric: string, z: float64, value: float64, baseline: float64, source: string>>": pa.list_(
         pa.struct([("metric", pa.string()), *((n, pa.float64()) for n in _AMOUNTS), ("source", pa.string())])
     ),
+    "array<struct<feature: string, contribution: float64, value: float64, baseline: float64, source: string, "
+    "technique: string>>": pa.list_(
+        pa.struct(
+            [
+                ("feature", pa.string()), *((n, pa.float64()) for n in ("contribution", *_AMOUNTS[1:])),
+                ("source", pa.string()), ("technique", pa.string()),
+            ]
+        )
+    ),
 }  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def open_lake(options: argparse.Namespace, *, existing: bool = True, writes: boo
         engine = DuckDB(scratch, memory_limit=options.memory_limit, threads=options.threads)
         try:
             models = LakeModels(lake.root, config, _endpoint)
-            shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), models=models)
+            shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
             yield OpenLake(lake, ledger, shop, models)
         finally:
             engine.close()
