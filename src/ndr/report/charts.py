@@ -18,6 +18,7 @@ _FOOT = 16
 _STEEP = 12.0
 """How many times the usual ceiling the highest value must be for a logarithmic scale: else the usual were a line."""
 _DAYS = 7
+_SHORT = 2
 _MOST_NINES = 9
 Scale = Callable[[float], int]
 
@@ -51,6 +52,12 @@ def outline(values: Values, scale: Scale, where: Sequence[range] | None = None) 
     return "".join(stairs(values, scale, steps) for steps in (runs(values) if where is None else where))
 
 
+def dots(values: Values, scale: Scale) -> str:
+    """Points for stretches that are too short to be seen as lines."""
+    short = (steps for steps in runs(values) if len(steps) <= _SHORT)
+    return "".join(f"M{at}.5 {scale(values[at] or 0.0)}h0" for steps in short for at in steps)
+
+
 def area(lower: Values, upper: Values, scale: Scale) -> str:
     """Closed areas between two lines, where both are known."""
     both = runs(tuple(None if a is None else b for a, b in zip(lower, upper, strict=True)))
@@ -76,6 +83,7 @@ def line_chart(line: Line, ends: Sequence[datetime], step: timedelta, peak: date
         _path(area(line.low, line.high, scale), "narrow"),
         _path(outline(line.median, scale), "median"),
         _path(outline(line.values, scale), "line"),
+        _path(dots(line.values, scale), "dots"),
     ]
     marks = f"{amount(line.metric, top)}{' · log scale' if logs else ''}"
     return _drawing(paths, ends, step, peak, told, marks)

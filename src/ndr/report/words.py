@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timedelta
 
@@ -183,9 +184,9 @@ def odds(score: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score with as many nines as it has, and one digit more."""
-    places = next((n for n in range(3, 12) if round(value, n) < 1), 12)
-    return f"{value:.{min(places + 1, 12)}f}" if places > 3 else f"{value:.3f}"  # noqa: PLR2004
+    """A score with as many nines as it has, and the digit after them."""
+    nines = -math.log10(max(1 - value, 1e-11))
+    return f"{value:.{max(3, math.floor(nines) + 1)}f}"
 
 
 def moment(at: datetime) -> str:
