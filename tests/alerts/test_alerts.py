@@ -154,6 +154,13 @@ def test_lateral_movement_is_explained_by_hosts_and_the_rest_by_sessions(world: 
     assert [peer.peer_ip for peer in other.peers] == ["203.0.113.5"]
 
 
+def test_of_equal_pairs_those_that_did_not_answer_come_first(world: Scored) -> None:
+    world.score(judged(leading="lateral_movement"))
+    world.talk(*(talked(HOSTS[0], "10.2.0.1", port, dst_is_host=True, destination_bytes=port % 2) for port in range(9)))
+    (alert,) = alerts(world.shop)
+    assert [peer.port for peer in alert.peers] == [0, 2, 4, 6, 8]
+
+
 def test_a_beacon_is_explained_by_the_pair_that_beats(world: Scored) -> None:
     beats = {
         "leading": "beacon", "beacon_dst_ip": "203.0.113.5", "beacon_dst_port": 8443, "beacon_score": 0.9,

@@ -120,10 +120,11 @@ def _weighed(pairs: ir.Table, peaks: ir.Table) -> ir.Table:
         *((told.leading == kind, value) for kind, value in _weights(told).items()),
         else_=told.sessions,
     )
-    first = told.mutate(weight=weight.fill_null(0))
+    silent = ibis.ifelse(told.received == 0, 1, 0)  # of equal pairs those that did not answer come first
+    first = told.mutate(weight=weight.fill_null(0), silent=silent)
     whole = first.weight.sum().over(ibis.window(group_by="number"))
     either = first.mutate(counts=ibis.ifelse(whole > 0, first.weight, first.sessions))
-    order = [ibis.desc("counts"), ibis.desc("sessions"), "dst_ip", "dst_port"]
+    order = [ibis.desc("counts"), ibis.desc("silent"), ibis.desc("sessions"), "dst_ip", "dst_port"]
     ranked = either.mutate(
         total=either.counts.sum().over(ibis.window(group_by="number")),
         before=either.counts.sum().over(ibis.window(group_by="number", order_by=order, preceding=(None, 1))),

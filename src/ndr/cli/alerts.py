@@ -142,7 +142,7 @@ def _row(alert: Alert) -> dict[str, Any]:
         "severity": alert.severity,
         "host": alert.host_ip,
         "name": alert.machine_name,
-        "when": f"{alert.first_seen:%Y-%m-%d %H:%M} to {alert.last_seen:%Y-%m-%d %H:%M}",
+        "when": f"{alert.detected:%Y-%m-%d %H:%M} to {alert.last_seen:%Y-%m-%d %H:%M}",
         "what": f"{alert.title} ({', '.join(alert.techniques)})" if alert.techniques else alert.title,
         "why": "; ".join(alert.reasons[:2]),
     }
