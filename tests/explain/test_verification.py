@@ -57,7 +57,7 @@ def test_a_lake_as_it_was_made_is_sound(scored: Lake) -> None:
     answer = verified(scored)
     assert answer.code == 0, answer.out
     assert "all equal" in answer.out
-    assert "values of FG-A" in answer.out
+    assert "values of fg_a, " in answer.out
     assert "baselines are taken as published" in answer.out
     assert {path: path.stat().st_mtime_ns for path in scored[0].rglob("*.parquet")} == before
     values = verified(scored, "--format", "json").data["verification"]["values"]
@@ -81,7 +81,7 @@ def test_a_changed_number_is_found(copy: Lake, table: str, column: str, change: 
     if concealed:
         conceal(copy[0], path)
     differences = found(copy)
-    assert (table, column) in differences
+    assert (table, column) in {(name, place.partition("[")[0]) for name, place in differences}
     assert (("file", "sha256") in differences) is not concealed
 
 

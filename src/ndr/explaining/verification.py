@@ -75,8 +75,7 @@ class Verification:
         return {"sound": self.sound, **asdict(self)}
 
     def __str__(self) -> str:
-        said = [f"{count:,} values of {name.upper().replace('_', '-')}" for name, count in self.values.items()]
-        made = f"{' and '.join([', '.join(said[:-1]), said[-1]] if len(said) > 1 else said)} recomputed"
+        made = f"{', '.join(f'{count:,} values of {name}' for name, count in self.values.items())} recomputed"
         plain = f"{self.counted} counted plainly from {self.records:,} records of the host, {self.files} files checked"
         outcome = "all equal" if self.sound else f"{len(self.differences)} differ"
         return f"Verified: {made}, {plain}: {outcome}."
@@ -124,12 +123,10 @@ def verify(case: Case, shop: Workshop) -> Verification:
     changed = _changed(checked, shop.lake)
     differences = [each for table, rows in made.items() for each in _held_against(table, rows, case, shop)]
     counted, records = counted_plainly(case, shop)
-    label = _label(case)
-    plain = [
-        _differing("fg_a, counted plainly", label, name, case.behaviour[name], value) for name, value in counted.items()
-    ]
+    row, place = case.behaviour, ("fg_a, counted plainly", _label(case))
+    plain = [each for name, value in counted.items() for each in _differing(*place, name, row[name], value)]
     values = {table.name: sum(len(row) for row in rows) for table, rows in made.items()}
-    found = [*changed, *differences, *filter(None, plain)]
+    found = [*changed, *differences, *plain]
     return Verification(values, len(counted), records, len(checked), found, notes)
 
 
@@ -213,19 +210,23 @@ def _held_against(table: Table, made: Sequence[Row], case: Case, shop: Workshop)
             yield Difference(table.name, label, "row", "there", "not there")
             continue
         name = f"{label} {row['baseline_horizon']}" if table is fg_c else label
-        pairs = (_differing(table.name, name, column, row[column], other[column]) for column in table.columns)
-        yield from filter(None, pairs)
+        for column in table.columns:
+            yield from _differing(table.name, name, column, row[column], other[column])
 
 
-def _differing(table: str, row: str, column: str, have: Any, made: Any) -> Difference | None:
-    return None if _equal(have, made) else Difference(table, row, column, have, made)
+def _differing(table: str, row: str, column: str, have: Any, made: Any) -> Iterator[Difference]:
+    """The values that are not equal, those within lists and structs by their places."""
+    if isinstance(have, list) and isinstance(made, list) and len(have) == len(made):
+        for place, (one, other) in enumerate(zip(have, made, strict=True)):
+            yield from _differing(table, row, f"{column}[{place}]", one, other)
+    elif isinstance(have, dict) and isinstance(made, dict) and have.keys() == made.keys():
+        for name in have:
+            yield from _differing(table, row, f"{column}.{name}", have[name], made[name])
+    elif not _equal(have, made):
+        yield Difference(table, row, column, have, made)
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float | int):
         return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE) or (math.isnan(one) and math.isnan(other))
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     return bool(one == other)
