@@ -164,7 +164,7 @@ def test_of_equal_pairs_those_that_did_not_answer_come_first(world: Scored) -> N
 def test_a_beacon_is_explained_by_the_pair_that_beats(world: Scored) -> None:
     beats = {
         "leading": "beacon", "beacon_dst_ip": "203.0.113.5", "beacon_dst_port": 8443, "beacon_score": 0.9,
-        "beacon_interval_seconds": 60.0, "beacon_prevalence_share": 0.0,
+        "beacon_interval_seconds": 60.0, "evidence_beacon": 9.0,
     }  # fmt: skip
     world.score(judged(**beats), judged(HOSTS[1], **beats))
     world.talk(talked(HOSTS[0], "203.0.113.5", 8443), talked(HOSTS[0], "203.0.113.9", sessions_cnt=9))
@@ -185,3 +185,11 @@ def test_more_evidence_is_more_severe(world: Scored) -> None:
     found = alerts(world.shop)[::-1]
     assert [alert.severity for alert in found] == ["low", "low", "medium", "high", "critical", "critical"]
     assert [alert.risk for alert in found] == [0.0, 39.2, 39.3, 67.5, 86.5, 100.0]
+
+
+def test_a_beacon_without_a_say_is_not_told(world: Scored) -> None:
+    beats = {"beacon_dst_ip": "203.0.113.5", "beacon_score": 0.9, "beacon_interval_seconds": 60.0}
+    amounts = dict(zip(HOSTS, (None, 2.9, 3.0), strict=False))
+    world.score(*(judged(host, **beats, evidence_beacon=amount) for host, amount in amounts.items()))
+    told = {alert.host_ip: len(alert.reasons) for alert in alerts(world.shop)}
+    assert told == {HOSTS[0]: 1, HOSTS[1]: 1, HOSTS[2]: 2}

@@ -15,6 +15,7 @@ from ndr.alerts.episodes import Episode, episodes
 from ndr.alerts.peers import MOST, TOLD, Peer, main_peers
 from ndr.engine import Rows
 from ndr.model.kinds import KINDS
+from ndr.model.reasons import SPOKEN
 from ndr.run import Workshop
 from ndr.safelist import Entry, active_entries
 from ndr.standing import reasons
@@ -35,7 +36,7 @@ _PLAIN = (
 """What an alert tells of its window of most evidence as it is."""
 _DETAILS = (
     *_PLAIN, "techniques", "explanation", "top_deviations", "new_pair_cnt", "beacon_dst_ip", "beacon_dst_port",
-    "beacon_interval_seconds", "beacon_score", "beacon_prevalence_share",
+    "beacon_interval_seconds", "beacon_score", "evidence_beacon",
 )  # fmt: skip
 
 
@@ -221,7 +222,7 @@ def _finite(told: Iterable[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any]
 
 
 def _reasons(episode: Episode, row: Mapping[str, Any]) -> list[str]:
-    """In words; a beacon is told where it leads or weighs enough, and first where it leads."""
+    """In words; a beacon is told where it has a say, and first where it leads."""
     leads = episode.leading == "beacon"
-    suspicion = (row["beacon_score"] or 0.0) * (1.0 - (row["beacon_prevalence_share"] or 0.0))
-    return reasons({**row, "beacon_suspicion_score": suspicion, "score": 0.0 if leads else math.inf})
+    spoke = episode.beacon is not None if leads else (row["evidence_beacon"] or 0.0) >= SPOKEN
+    return reasons({**row, "beacon_suspicion_score": float(spoke), "score": 0.0 if leads else math.inf})
