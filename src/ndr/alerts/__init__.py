@@ -224,5 +224,5 @@ def _finite(told: Iterable[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any]
 def _reasons(episode: Episode, row: Mapping[str, Any]) -> list[str]:
     """In words; a beacon is told where it has a say, and first where it leads."""
     leads = episode.leading == "beacon"
-    spoke = episode.beacon is not None if leads else (row["evidence_beacon"] or 0.0) >= SPOKEN
+    spoke = row["beacon_dst_ip"] is not None and (leads or (row["evidence_beacon"] or 0.0) >= SPOKEN)
     return reasons({**row, "beacon_suspicion_score": float(spoke), "score": 0.0 if leads else math.inf})
