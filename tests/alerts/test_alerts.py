@@ -93,16 +93,16 @@ def test_a_long_window_reaches_over_short_ones(world: Scored) -> None:
 
 def test_an_alert_keeps_its_id_while_it_goes_on_and_wherever_one_looks_from(world: Scored) -> None:
     start = T - 12 * DAY
-    world.score(*quarters(HOSTS[0], start, 96 * 6 // 4))  # a day and a half
-    world.score(*(judged(HOSTS[0], start + i * HOUR, window_label="w_8h") for i in range(1, 280)))
+    world.score(*quarters(HOSTS[0], start, 8))
+    world.score(*(judged(HOSTS[0], start + i * HOUR, window_label="w_8h") for i in range(1, 280, 7)))
     (whole,) = alerts(world.shop)
-    (part,) = alerts(world.shop, Interval(T - DAY, T))
+    (part,) = alerts(world.shop, Interval(T - 2 * DAY, T))
     assert part.id == whole.id
     assert (part.first_seen, part.windows) == (whole.first_seen, whole.windows)
     (early,) = alerts(world.shop, Interval(start - DAY, start + DAY))
     assert early.id == whole.id
-    assert early.last_seen == start + DAY, "what came later is not known yet"
-    world.score(judged(HOSTS[0], start + 280 * HOUR))
+    assert early.last_seen == start + 22 * HOUR, "what came later is not known yet"
+    world.score(judged(HOSTS[0], start + 275 * HOUR))
     assert [alert.id for alert in alerts(world.shop)] == [whole.id]
 
 
