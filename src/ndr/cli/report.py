@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,5 +71,6 @@ def _write(out: Path, document: str) -> None:
             os.fsync(file.fileno())
         draft.replace(out)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise AdapterError(f"the report {shown(str(out), 300)!r} cannot be written: {error.strerror}.") from error

@@ -49,7 +49,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         lines=tuple(_line(column, row, material) for column in material.metrics[address]),
         deviations=_deviations(row), contributions=_contributions(row), beacon=_beacon(row),
         peers=tuple(_peer(each) for each in met),
-        pairs=met[0]["pairs"] if met else 0, new_pairs=met[0]["new_pairs"] if met else 0,
+        pairs=int(met[0]["pairs"]) if met else 0, new_pairs=int(met[0]["new_pairs"]) if met else 0,
         episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading, e.evidence, e.windows) for e in alerts),
     )  # fmt: skip
 
@@ -96,6 +96,10 @@ def _beacon(row: Row) -> Beacon | None:
 
 
 def _peer(row: Row) -> Peer:
-    return Peer(
-        row["dst_ip"], row["dst_port"], row["sessions"], row["sent"], row["received"], row["seen"], row["rare"] == 1
-    )
+    sent, received, seen = (_whole(row[name]) for name in ("sent", "received", "seen"))
+    return Peer(row["dst_ip"], row["dst_port"], int(row["sessions"]), sent, received, seen, row["rare"] == 1)
+
+
+def _whole(value: Any) -> int | None:
+    """A sum as an integer: engines widen them."""
+    return None if value is None else int(value)
