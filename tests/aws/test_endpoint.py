@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from aws.service import Service, rows, said, spec
 from ndr.aws.endpoint import Endpoint
+from ndr.engine import Output
+from ndr.engines.parquet import arrow_schema, write_parts
 from ndr.errors import DataError, SpecError
 from ndr.model.detector import JUDGED, Scorer
 from ndr.model.kinds import KINDS
 from ndr.tables.fg_a import fg_a
 from ndr.tables.fg_c import fg_c
 from ndr.tables.inference import Inference
-from ndr.tables.predictions import FEATURES
+from ndr.tables.predictions import FEATURES, PASSED, predictions
 
 
 def judged(service: Service, answer: Any, count: int, **options: Any) -> list[dict[str, Any]]:
@@ -91,6 +95,26 @@ def test_rows_without_deviations_have_no_reasons(service: Service) -> None:
     nothing = pa.array([None, []], given.schema.field("top_deviations").type)
     made = Endpoint(spec()).judge(rows(2, top_deviations=nothing))
     assert made.column("explanation").to_pylist() == [[], []]
+
+
+def test_what_is_declared_is_what_is_written(service: Service, tmp_path: Path) -> None:
+    types = {name: {**fg_a.columns, **fg_c.columns}[name] for name in FEATURES}
+    schema = arrow_schema({**types, **PASSED})
+    known = {"window_end_ts": rows(3).column("window_end_ts")}
+    matrix = pa.RecordBatch.from_pydict(
+        {field.name: known.get(field.name, pa.nulls(3, field.type)) for field in schema}, schema
+    )
+    service.replies(said([0, 0.5, 1]))
+    made = Endpoint(Inference.model_validate({"model": {"endpoint_name": "e"}})).judge(matrix)
+    sent = service.calls[0].instances
+    assert sent == [dict.fromkeys(FEATURES)] * 3
+
+    end = known["window_end_ts"][0].as_py()
+    output = Output({predictions.at: end}, str(tmp_path / "part.parquet"))
+    assert write_parts([made], arrow_schema(predictions.stored_columns), [output]) == [3]
+    stored = pq.read_table(output.path)
+    assert stored.schema.names == [*predictions.stored_columns]
+    assert stored.column("prediction_score").to_pylist() == [0.0, 0.5, 1.0]
 
 
 def test_the_same_rows_give_the_same_predictions(service: Service) -> None:

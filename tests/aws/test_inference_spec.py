@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ndr.errors import SpecError
+from ndr.model.detector import ALERT_SHARE
 from ndr.specs import checked, inert_keys
 from ndr.tables.inference import Inference
 
@@ -43,7 +44,7 @@ def test_defaults_are_the_promised_ones() -> None:
     assert (model.timeout_seconds, model.max_payload_mb, model.max_records_per_payload) == (60, 5, 200)
     assert (model.max_retries, model.backoff_seconds, model.max_workers) == (3, 1, 1)
     assert model.endpoint_name is model.model_uri is None
-    assert Inference().alert_share == 0.001
+    assert Inference().alert_share == ALERT_SHARE
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
