@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.detection.page import Judged, pages, recorded
+from benchmarks.detection.page import BY_KIND, Judged, pages, recorded
 from benchmarks.detection.rankings import all_rankings, out_of_sample, scored_matrix, windows
 from benchmarks.detection.worlds import WORLDS, World, lake
 from ndr.evaluation import PLACES, Scored, evaluate
@@ -38,11 +38,24 @@ def measured(world: World, seed: int, folder: Path) -> dict[str, dict[str, Any]]
             return {name: _judged(windows(rows), scores, attacks)
                     for name, (rows, scores) in out_of_sample(matrix).items()}  # fmt: skip
         found = all_rankings(opened.shop, matrix)
-    return {name: _judged(windows(matrix), scores, attacks) for name, scores in found.items()}
+    rows = windows(matrix)
+    told = {name: _judged(rows, scores, attacks) for name, scores in found.items()}
+    return told | {name: {**told[name], "alone": _alone(rows, found[name], attacks)} for name in BY_KIND}
 
 
 def _judged(rows: Scored, scores: np.ndarray[Any, Any], attacks: Sequence[KnownAttack]) -> dict[str, Any]:
     return evaluate(Scored(rows.hosts, rows.starts, rows.ends, scores), attacks, PLACES)
+
+
+def _alone(rows: Scored, scores: np.ndarray[Any, Any], attacks: Sequence[KnownAttack]) -> list[dict[str, Any]]:
+    """Each attack as if it were the only one."""
+    names, found = rows.hosts.astype(str), []
+    for attack in attacks:
+        others = [other.host for other in attacks if other.host != attack.host]
+        kept = ~np.isin(names, others)
+        chosen = Scored(rows.hosts[kept], rows.starts[kept], rows.ends[kept], scores[kept])
+        found += evaluate(chosen, [attack], PLACES)["per_attack"]
+    return found
 
 
 def main(argv: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ def pages(found: Mapping[str, Judged], command: str, seeds: Sequence[int]) -> st
         told += [f"### {WORLDS[name].title}", "", *_overview(judged, titles), ""]
         chosen = [ranking for ranking in BY_KIND if ranking in judged]
         if chosen:
-            told += ["Attacks found / planted, and the median time to detection:", ""]
+            told += ["Each attack as if it were the only one: found / planted, median delay, median best place.", ""]
             told += [*_kinds(judged, chosen), ""]
     return "\n".join(told).rstrip() + "\n"
 
@@ -73,13 +73,19 @@ def _delay(attacks: Sequence[Mapping[str, Any]]) -> str:
     return f"{found / 60:.0f} min" if found < 7200 else f"{found / 3600:.1f} h"  # noqa: PLR2004 - two hours
 
 
+def _place(attacks: Sequence[Mapping[str, Any]]) -> str:
+    """The median of the best places; a dash where half of the hosts or more have none."""
+    found = median(float("inf") if a["best_place"] is None else a["best_place"] for a in attacks)
+    return "-" if found == float("inf") else f"{found:g}."
+
+
 def _kinds(judged: Judged, chosen: Sequence[str]) -> list[str]:
     lines = [_row(["kind", *(TITLES[name].replace("**", "") for name in chosen)]), _row(["---"] * (len(chosen) + 1))]
-    kinds = sorted({attack["kind"] for one in judged[chosen[0]] for attack in one["per_attack"]})
+    kinds = sorted({attack["kind"] for one in judged[chosen[0]] for attack in one["alone"]})
     for kind in kinds:
         cells = []
         for name in chosen:
-            attacks = [a for one in judged[name] for a in one["per_attack"] if a["kind"] == kind]
-            cells.append(f"{_found(attacks)}, {_delay(attacks)}")
+            attacks = [a for one in judged[name] for a in one["alone"] if a["kind"] == kind]
+            cells.append(f"{_found(attacks)}, {_delay(attacks)}, {_place(attacks)}")
         lines.append(_row([kind, *cells]))
     return lines

@@ -5,9 +5,11 @@ Every number is null where it is undefined: with nothing but attacks, or nothing
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from statistics import median
 from typing import Any, Protocol, TypeAlias
 
@@ -106,9 +108,14 @@ class _Day:
     scores: dict[str, float]
     attacked: frozenset[str]
 
+    @cached_property
+    def _rising(self) -> list[float]:
+        return sorted(self.scores.values())
+
     def place(self, host: str, score: float) -> int:
         """The place that a score of the host would take: behind every other host that has as much."""
-        return 1 + sum(other >= score for name, other in self.scores.items() if name != host)
+        as_much = len(self.scores) - bisect_left(self._rising, score)
+        return 1 + as_much - (host in self.scores and self.scores[host] >= score)
 
 
 class _Ranked:
