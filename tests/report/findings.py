@@ -60,19 +60,19 @@ def line(metric: str, top: float, usual: float, seed: int = 0) -> Line:
 
 def host(rank: int = 1, **changes: Any) -> Host:
     """A host that reached for many others at night."""
-    scores = tuple(
+    course = tuple(
         None
         if n % 96 < 20 and n % 7
-        else 1 - 10.0 ** -(0.3 + (n * 17 + rank) % 13 / 9 + (3.2 if abs((ENDS[n] - PEAK) / SLICE) < 4 else 0))
+        else 0.3 + (n * 17 + rank) % 13 / 4 + (38.7 - rank if abs((ENDS[n] - PEAK) / SLICE) < 4 else 0)
         for n in range(STEPS)
     )
-    alarms = tuple(score is not None and score > 0.999 for score in scores)
+    alarms = tuple(value is not None and value > 10 for value in course)
     told: dict[str, Any] = {
         "rank": rank, "address": f"10.64.0.{20 + rank}", "name": f"WS-{rank:04}", "segment": "offices",
         "leading": "lateral_movement", "techniques": ("T1021", "T1570"), "score": 0.99994, "evidence": 42.0 - rank,
         "window": "w_30m", "peak": PEAK, "anomalous": True, "windows": sum(alarms), "scored": 600,
         "first": PEAK - SLICE * 4, "last": PEAK + SLICE * 3, "source": "host", "horizon": "7d", "cold": False,
-        "provisional": False, "scores": scores, "alarms": alarms,
+        "provisional": False, "course": course, "severity": "high", "alarms": alarms,
         "lines": (
             line("admin_port_sessions_cnt", 1172, 0), line("bytes_src_sum", 8.2e8, 2.4e6, rank),
             line("peer_ip_nunique", 61, 24, 3 * rank),
@@ -133,6 +133,6 @@ def findings(*hosts: Host, **changes: Any) -> Findings:
         "quality": Quality(12, 1_240_000, 1_234_567, {"no usable time": 12, "no source address": 3}, {"lab": 5418},
                            {"negative bytes": 7}),
         "baselines": (Baselines(regular, START, START + 4 * DAY), Baselines(later, START + 4 * DAY, ENDS[-1])),
-        "model": Model("isolation_forest", "0a1b2c3d4e5f", {"Trained on": "38,000 windows of 40 hosts"}),
+        "model": Model("isolation_forest", "0a1b2c3d4e5f", {"Trained on": "38,000 windows of 40 hosts"}, 38_000),
     }  # fmt: skip
     return Findings(**told | changes)

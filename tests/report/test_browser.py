@@ -11,8 +11,8 @@ from report.findings import HOSTILE, PEAK, SLICE, findings, host, hostile
 
 WIDE, NARROW = 1280, 320
 TEXTS = (
-    "h1", ".period", ".quiet", ".tiles dt", ".tiles dd", "th button", "tbody .host a", ".about", "td.odds", "caption",
-    "summary h3", ".gist", ".lead", "h4", "small", ".deviations li", "figcaption", ".legend", ".tick", ".badge",
+    "h1", ".period", ".quiet", ".tiles dt", ".tiles dd", "th button", "tbody .host a", ".about", "td.severity",
+    "caption", "summary h3", ".gist", ".lead", "h4", "small", ".deviations li", "figcaption", ".legend", ".tick", ".badge",
     "pre code", ".facts dt", ".facts dd", ".terms dt", ".controls label", ".controls button", "footer p",
 )  # fmt: skip
 
@@ -20,10 +20,10 @@ TEXTS = (
 def hosts() -> Findings:
     """Four hosts that every column orders differently."""
     return findings(
-        host(1, address="10.0.0.20", leading="scan", techniques=("T1046",), score=0.9995, windows=9),
-        host(2, address="10.0.0.3", leading="exfiltration", techniques=(), score=0.99999, windows=2),
-        host(3, address="10.0.0.100", leading="beacon", techniques=("T1071",), score=0.9999, last=PEAK + 9 * SLICE),
-        host(4, address="fd00::7", leading="anomaly", score=0.9992, windows=30, name=None, anomalous=False, last=None),
+        host(1, address="10.0.0.20", leading="scan", techniques=("T1046",), severity="medium", windows=9),
+        host(2, address="10.0.0.3", leading="exfiltration", techniques=(), severity="critical", windows=2),
+        host(3, address="10.0.0.100", leading="beacon", techniques=("T1071",), severity="low", last=PEAK + 9 * SLICE),
+        host(4, address="fd00::7", leading="anomaly", severity="", windows=30, name=None, anomalous=False, last=None),
     )
 
 
@@ -44,7 +44,7 @@ def test_the_page_opens_in_peace_and_shows_the_first_hosts(opened: Any) -> None:
         ("leading", "ascending", [4, 3, 2, 1], [1, 2, 3, 4]),
         ("techniques", "ascending", [2, 4, 1, 3], [3, 1, 4, 2]),
         ("evidence", "descending", [1, 2, 3, 4], [4, 3, 2, 1]),
-        ("odds", "descending", [2, 3, 1, 4], [4, 1, 3, 2]),
+        ("severity", "descending", [2, 1, 3, 4], [4, 3, 1, 2]),
         ("windows", "descending", [4, 1, 3, 2], [2, 3, 1, 4]),
         ("last", "ascending", [4, 1, 2, 3], [3, 1, 2, 4]),
     ],

@@ -138,12 +138,12 @@ def test_a_band_is_the_hosts_own_baseline_of_that_part_of_the_week(findings: Fin
     assert ("WD_NIGHT" in bands) or all(line.median[n] is None for line in the(findings).lines for n in night)
 
 
-def test_scores_and_alarms_are_the_greatest_of_each_quarter_hour(findings: Findings, lake: OpenLake) -> None:
+def test_evidence_and_alarms_are_the_greatest_of_each_quarter_hour(findings: Findings, lake: OpenLake) -> None:
     host = the(findings)
     rows = host_rows(predictions, lake.shop, HOSTS[0], findings.period, 10_000)
-    for end, score, alarm in zip(findings.ends, host.scores, host.alarms, strict=True):
+    for end, evidence, alarm in zip(findings.ends, host.course, host.alarms, strict=True):
         own = [row for row in rows if row["window_end_ts"] == end]
-        assert score == max((row["prediction_score"] for row in own), default=None)
+        assert evidence == max((row["evidence"] for row in own), default=None)
         assert alarm is any(row["prediction_label"] == "anomalous" for row in own)
     assert host.windows == sum(host.alarms) > 0
     best = max(rows, key=lambda row: row["evidence"])

@@ -122,7 +122,7 @@ def test_deviations_are_told_in_words(outline: Outline) -> None:
     for told in (
         "1,172 sessions to admin ports in 30 minutes, usually 0 +1,172 robust deviations from its own past",
         "62 % of the sessions failed, usually 1 % +41.2 robust deviations from its segment",
-        "1 session, inbound in 30 minutes, usually 12 -4.1 robust deviations from its own past",
+        "1 incoming session in 30 minutes, usually 12 -4.1 robust deviations from its own past",
         "Calls 198.51.100.7 port 443 about every 30 min (45 connections); beacon score 0.91 of 1.",
         "Compared with its segment over 7 days, because it has too little history of its own.",
         "64 pairs of peer and port, 58 of them new; 61 more pairs not shown",
@@ -158,7 +158,7 @@ def test_a_page_that_would_be_too_large_is_coarser_and_then_shorter(monkeypatch:
 
 def test_many_hosts_over_a_long_time_stay_below_the_limit() -> None:
     hosts = tuple(host(n) for n in range(1, 26))
-    wide = findings(*(replace(each, scores=each.scores * 8, alarms=each.alarms * 8) for each in hosts))
+    wide = findings(*(replace(each, course=each.course * 8, alarms=each.alarms * 8) for each in hosts))
     assert len(page(findings(*hosts)).encode()) < LIMIT / 2, "a week of 25 hosts has room"
     steps = tuple(wide.ends[0] + n * wide.step for n in range(len(wide.ends) * 8))
     lines = {part: getattr(hosts[0].lines[0], part) * 8 for part in ("values", "low", "median", "high", "ceiling")}
@@ -170,9 +170,9 @@ def test_many_hosts_over_a_long_time_stay_below_the_limit() -> None:
 def test_thinning_keeps_the_highest_and_the_gaps() -> None:
     thin = findings(host(1)).thinned(4)
     first, before = thin.hosts[0], host(1)
-    assert len(thin.ends) == len(first.scores) == len(first.lines[0].values) == 168
+    assert len(thin.ends) == len(first.course) == len(first.lines[0].values) == 168
     assert thin.ends[0] == findings().ends[3]
-    assert max(filter(None, first.scores)) == max(filter(None, before.scores))
+    assert max(filter(None, first.course)) == max(filter(None, before.course))
     assert sum(first.alarms) <= sum(before.alarms)
     assert first.lines[0].values[1] is None or before.lines[0].values[4:8].count(None) < 4
 

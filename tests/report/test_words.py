@@ -32,10 +32,11 @@ def test_every_technique_has_a_name() -> None:
         ("peer_ip_nunique", 1, "1 peer in an hour"),
         ("bytes_src_sum", 5.5e9, "5.5 GB sent in an hour"),
         ("in_bytes_src_sum", 999, "999 B sent by those who called in an hour"),
-        ("in_failed_ratio", 0.625, "62.5 % of the sessions failed, inbound"),
+        ("in_failed_ratio", 0.625, "62.5 % of the incoming sessions failed"),
         ("bytes_asymmetry_ratio", 12.345, "12.3 bytes sent for each byte received"),
         ("duration_mean", 7200, "mean length of a session 2 h"),
         ("max_sessions_per_minute", 40, "40 sessions in the busiest minute"),
+        ("rare_peer_cnt_lookback30d", 14, "14 peers hardly met in the 30 days before"),
         ("made_up_by_somebody", 3, "3 made up by somebody"),
     ],
 )
@@ -49,9 +50,9 @@ def test_values_are_told_in_words(column: str, value: float, told: str) -> None:
         ("scan_suspicion_score", "scan"),
         ("anomaly_strength_core", "anomaly"),
         ("bytes_src_sum_log_ratio", "bytes sent, ratio to usual"),
-        ("in_sessions_cnt_z_mad_clipped", "sessions, inbound, distance from usual"),
-        ("pair_rarity_max", "pair rarity max"),
-        ("other_features", "other features"),
+        ("in_sessions_cnt_z_mad_clipped", "incoming sessions, distance from usual"),
+        ("pair_rarity_max", "rarity of the rarest pair"),
+        ("anything_else", "anything else"),
     ],
 )
 def test_features_are_told_in_words(name: str, told: str) -> None:
@@ -66,11 +67,18 @@ def test_features_are_told_in_words(name: str, told: str) -> None:
         (0.9312, "0.931", "1 in 15"),
         (0.9995, "0.9995", "1 in 2,000"),
         (0.99994, "0.99994", "1 in 17,000"),
-        (1 - 1e-12, "0.999999999999", "less than 1 in a billion"),
+        (1 - 1e-12, "0.999999999999", "1 in 1,000,000,000,000"),
     ],
 )
 def test_scores_keep_their_nines(score: float, told: str, odds: str) -> None:
     assert (words.score(score), words.odds(score)) == (told, odds)
+
+
+def test_no_more_is_claimed_than_the_training_tells() -> None:
+    assert words.odds(0.9995, 4000) == "1 in 2,000"
+    assert words.odds(0.9999, 4000) == "beyond all 4,000"
+    assert words.odds(1.0) == "beyond all"
+    assert [words.score(value, 4000) for value in (0.9995, 0.9999, 1.0)] == ["0.9995", "above 0.9998", "above 0.9998"]
 
 
 def test_sizes_and_lengths() -> None:

@@ -17,7 +17,7 @@ WINDOW = "w_15m"
 PEAKS: Columns = {"host_ip": "string", "window_label": "string", "window_end_ts": "timestamp(6)"}
 MEETINGS: Columns = {
     "host_ip": "string", "segment_id": "string", "met_from": "timestamp(6)", "met_until": "timestamp(6)",
-    "reference": "timestamp(6)", "horizon": "string", "warm": "boolean",
+    "reference": "timestamp(6)", "horizon": "string", "warm": "boolean", "by_bytes": "boolean",
 }  # fmt: skip
 """Whose pairs are asked for, over which window, and by which baselines they are looked up."""
 _PAIR = ("dst_ip", "dst_port")
@@ -46,10 +46,10 @@ def peaks_of(rows: ir.Table) -> ir.Table:
 
 
 def courses(rows: ir.Table, hosts: Collection[str]) -> ir.Table:
-    """One row per host and window end: the highest score, and whether any window is anomalous."""
+    """One row per host and window end: the greatest evidence, and whether any window is anomalous."""
     own = rows.filter(rows.host_ip.isin(sorted(hosts)))
     return own.group_by(["host_ip", "window_end_ts"]).agg(
-        score=own.prediction_score.max(), anomalous=(own.prediction_label == "anomalous").any()
+        evidence=own.evidence.max(), anomalous=(own.prediction_label == "anomalous").any()
     )
 
 
@@ -114,9 +114,10 @@ def _first_met(rows: ir.Table, limit: int) -> ir.Table:
     told = rows.select(
         "host_ip", "dst_ip", "sessions", "sent", "received", dst_port=rows.dst_port.nullif(NO_PORT), seen=seen,
         rare=rare.fill_null(1), fresh=ibis.ifelse(seen.isnull(), 1, 0),
+        weight=ibis.ifelse(rows.by_bytes, rows.sent, rows.sessions).fill_null(0),
     )  # fmt: skip
     of_host = ibis.window(group_by="host_ip")
-    order = [ibis.desc("fresh"), ibis.desc("rare"), ibis.desc("sessions"), "dst_ip", "dst_port"]
+    order = [ibis.desc("fresh"), ibis.desc("rare"), ibis.desc("weight"), "dst_ip", "dst_port"]
     placed = told.mutate(
         pairs=told.count().over(of_host), new_pairs=told.fresh.sum().over(of_host),
         place=ibis.row_number().over(ibis.window(group_by="host_ip", order_by=order)),

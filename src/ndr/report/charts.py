@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from ndr.report.findings import Line, Values, runs
 from ndr.report.markup import Html, element
 from ndr.report.words import amount, day
-from ndr.time import DAY, ceil
+from ndr.time import DAY, Interval, ceil, floor
 
 _HEIGHT = 56
 _SMALL = 24
@@ -17,9 +17,10 @@ _FOOT = 16
 """Where the days are written."""
 _STEEP = 12.0
 """How many times the usual ceiling the highest value must be for a logarithmic scale: else the usual were a line."""
-_DAYS = 7
+_NAMES = 7
+_FINE = 2 * DAY
+"""Up to this length quarters of days are named."""
 _SHORT = 2
-_MOST_NINES = 9
 Scale = Callable[[float], int]
 
 
@@ -74,7 +75,7 @@ def area(lower: Values, upper: Values, scale: Scale) -> str:
     return "".join(found)
 
 
-def line_chart(line: Line, ends: Sequence[datetime], step: timedelta, peak: datetime, told: str) -> Html:
+def line_chart(line: Line, ends: Sequence[datetime], step: timedelta, window: Interval, told: str) -> Html:
     """A metric over time with its baseline: p25 to p95 light, p25 to p75 dark, the median dashed."""
     scale, logs = scale_of(line)
     top = max((value for value in (*line.values, *line.ceiling) if value is not None), default=0.0)
@@ -86,7 +87,7 @@ def line_chart(line: Line, ends: Sequence[datetime], step: timedelta, peak: date
         _path(dots(line.values, scale), "dots"),
     ]
     marks = f"{amount(line.metric, top)}{' · log scale' if logs else ''}"
-    return _drawing(paths, ends, step, peak, told, marks)
+    return _drawing(paths, ends, step, window, told, marks)
 
 
 def scale_of(line: Line) -> tuple[Scale, bool]:
@@ -98,26 +99,28 @@ def scale_of(line: Line) -> tuple[Scale, bool]:
     return linear(top if top > 0 else 1.0), False
 
 
-def score_chart(
-    scores: Values, alarms: Sequence[bool], ends: Sequence[datetime], step: timedelta, peak: datetime, told: str
+def course_chart(
+    course: Values, alarms: Sequence[bool], ends: Sequence[datetime], step: timedelta, window: Interval, told: str
 ) -> Html:
-    """Scores over time, by how rare they are: each line further up is ten times rarer; anomalous steps stand out."""
-    nines = _nines(scores)
-    top = max([3, *(math.ceil(value) for value in nines if value is not None)])
-    scale = linear(top)
-    rules = [element("path", d=f"M0 {scale(level)}h{len(scores)}", class_="rule") for level in range(1, top)]
-    hot = runs(tuple(value if alarm else None for value, alarm in zip(nines, alarms, strict=True)))
-    paths = [*rules, _path(outline(nines, scale), "line"), _path(outline(nines, scale, hot), "hot")]
-    return _drawing(paths, ends, step, peak, told, f"1 in {10**top:,}")
+    """Evidence over time; anomalous steps stand out."""
+    top = max((value for value in course if value is not None), default=0.0)
+    return _drawing(_course(course, alarms), ends, step, window, told, f"{top:.0f} nats")
 
 
-def sparkline(scores: Values, alarms: Sequence[bool]) -> Html:
-    """The course of a score, without words."""
-    nines = _nines(scores)
-    scale = linear(max([3, *(math.ceil(value) for value in nines if value is not None)]))
-    hot = runs(tuple(value if alarm else None for value, alarm in zip(nines, alarms, strict=True)))
-    paths = [_path(outline(nines, scale), "line"), _path(outline(nines, scale, hot), "hot")]
-    return element("svg", _stretched(paths, len(scores), _SMALL), class_="spark", aria_hidden="true")
+def sparkline(course: Values, alarms: Sequence[bool]) -> Html:
+    """The course of the evidence, without words."""
+    drawn = _stretched(_course(course, alarms), len(course), _SMALL)
+    return element("svg", drawn, class_="spark", aria_hidden="true")
+
+
+def _course(course: Values, alarms: Sequence[bool]) -> list[Html | None]:
+    scale = linear(max([1.0, *(value for value in course if value is not None)]))
+    hot = runs(tuple(value if alarm else None for value, alarm in zip(course, alarms, strict=True)))
+    return [
+        _path(outline(course, scale), "line"),
+        _path(dots(course, scale), "dots"),
+        _path(outline(course, scale, hot), "hot"),
+    ]
 
 
 def bar(value: float, least: float, most: float) -> Html:
@@ -130,12 +133,6 @@ def bar(value: float, least: float, most: float) -> Html:
     return element("svg", drawn, axis, class_="bar", aria_hidden="true")
 
 
-def _nines(scores: Values) -> Values:
-    """Scores as their number of nines: 0.9 is 1, 0.99 is 2."""
-    least = 10.0**-_MOST_NINES
-    return tuple(None if score is None else -math.log10(max(1 - score, least)) for score in scores)
-
-
 def _path(drawn: str, kind: str) -> Html | None:
     return element("path", d=Html(drawn), class_=kind) if drawn else None
 
@@ -146,28 +143,36 @@ def _stretched(paths: Sequence[Html | None], steps: int, height: int = _HEIGHT) 
 
 
 def _drawing(
-    paths: Sequence[Html | None], ends: Sequence[datetime], step: timedelta, peak: datetime, told: str, top: str
+    paths: Sequence[Html | None], ends: Sequence[datetime], step: timedelta, window: Interval, told: str, top: str
 ) -> Html:
-    """The paths with midnights, days and the place of the peak, and words for those who do not see them."""
+    """The paths with midnights, days and the most remarkable window, and words for those who do not see them."""
     start, steps = ends[0] - step, len(ends)
     whole = step * steps
 
     def place(at: datetime) -> float:
         return 100 * ((at - start) / whole)
 
-    midnights = [at for n in range(whole // DAY + 2) if start <= (at := ceil(start, DAY) + n * DAY) < ends[-1]]
-    every = -(-len(midnights) // _DAYS)
-    rules = [_rule(place(at), "midnight") for at in midnights]
+    fine = whole <= _FINE
+    marks = [
+        at for n in range(whole // (DAY / 4) + 2) if start <= (at := ceil(start, DAY / 4) + n * DAY / 4) < ends[-1]
+    ]
+    named = [at for at in marks if fine or at == floor(at, DAY)]
+    rules = [_rule(place(at), "midnight") for at in named]
     names = [
-        element("text", day(at), x=f"{place(at):.2f}%", y=_HEIGHT + _FOOT - 4, dx=3, class_="tick")
-        for at in midnights[::every]
+        element("text", _name(at), x=f"{place(at):.2f}%", y=_HEIGHT + _FOOT - 4, dx=3, class_="tick")
+        for at in named[:: -(-len(named) // _NAMES)]
         if place(at) < 92  # noqa: PLR2004 - there would be no room
     ]
     high = element("text", top, x=3, y=10, class_="tick")
+    first, last = max(place(window.start), 0.0), min(place(window.end), 100.0)
+    shade = element("rect", x=f"{first:.2f}%", y=0, width=f"{last - first:.2f}%", height=_HEIGHT, class_="window")
     return element(
-        "svg", *rules, _rule(min(place(peak), 99.9), "peak"), _stretched(paths, steps), *names, high,
-        class_="chart", role="img", aria_label=told,
+        "svg", shade, *rules, _stretched(paths, steps), *names, high, class_="chart", role="img", aria_label=told,
     )  # fmt: skip
+
+
+def _name(at: datetime) -> str:
+    return day(at) if at == floor(at, DAY) else f"{at:%H:%M}"
 
 
 def _rule(place: float, kind: str) -> Html:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ndr.table import Publication
+from ndr.tables.fg_a import WINDOWS
 from ndr.time import SLICE, Interval
 
 Values = tuple[float | None, ...]
@@ -117,7 +118,9 @@ class Host:
     horizon: str
     cold: bool
     provisional: bool
-    scores: Values = ()
+    severity: str = ""
+    course: Values = ()
+    """The greatest evidence of each step of the period."""
     alarms: tuple[bool, ...] = ()
     """Which steps of the period were anomalous."""
     lines: tuple[Line, ...] = ()
@@ -130,11 +133,16 @@ class Host:
     beacon: Beacon | None = None
     episodes: tuple[Episode, ...] = ()
 
+    @property
+    def span(self) -> Interval:
+        """Its most remarkable window."""
+        return Interval(self.peak - WINDOWS.get(self.window, SLICE), self.peak)
+
     def thinned(self, steps: int) -> Host:
         """The highest of every so many steps."""
         alarms = tuple(any(self.alarms[at : at + steps]) for at in range(0, len(self.alarms), steps))
         lines = tuple(line.thinned(steps) for line in self.lines)
-        return replace(self, scores=highest(self.scores, steps), alarms=alarms, lines=lines)
+        return replace(self, course=highest(self.course, steps), alarms=alarms, lines=lines)
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,8 @@ class Model:
     version: str
     facts: Mapping[str, str]
     """Title -> text, in the order in which they are told."""
+    rows: int | None = None
+    """The windows that it was trained on."""
 
 
 @dataclass(frozen=True)

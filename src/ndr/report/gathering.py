@@ -180,7 +180,10 @@ def _meetings(
         own = in_force(known, pick.peak)
         reference = own.reference if own else None
         warm = row["is_cold_start"] == 0
-        asked.append((pick.host, row["segment_id"], start, pick.peak, reference, row["baseline_horizon"], warm))
+        by_bytes = row["leading"] == "exfiltration"
+        asked.append(
+            (pick.host, row["segment_id"], start, pick.peak, reference, row["baseline_horizon"], warm, by_bytes)
+        )
         keys |= bands.parts_of(bands.serving(known, [pick.peak]))
     hull = Interval(min(each[2] for each in asked), max(each[3] for each in asked))
     parts = shop.ledger.parts(pair_counts.name, shop.config.feature_spec_version, hull)

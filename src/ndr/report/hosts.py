@@ -24,11 +24,12 @@ def _article(host: Host, findings: Findings) -> Html:
     head = element(
         "summary",
         element("h3", f"{host.rank}. ", element("bdi", host.address), *_name(host)),
-        element("p", words.leading(host.leading), " · ", words.odds(host.score), class_="gist"),
+        element("p", " · ".join(filter(None, (words.leading(host.leading), host.severity))), class_="gist"),
     )
+    rows = findings.model.rows if findings.model else None
     parts = [
-        _lead(host), _episodes(host), _deviations(host.deviations, host.window), _timeline(host, findings),
-        _contributions(host.contributions), _peers(host), _next(host, findings.lake),
+        _lead(host), _facts(host, rows), _episodes(host), _deviations(host.deviations, host.window),
+        _timeline(host, findings), _contributions(host.contributions), _peers(host), _next(host, findings.lake),
     ]  # fmt: skip
     inside = element("div", *parts, class_="inside")
     told = element("details", head, inside, open=True)
@@ -50,20 +51,26 @@ def _lead(host: Host) -> Html:
         if host.anomalous
         else f"Below the alert threshold at all {words.counted(host.scored, 'moment')}"
     )
-    told = element(
+    return element(
         "p",
         "In segment ", element("bdi", host.segment), f". {state}; most remarkable in the {words.window(host.window)} "
         "until ", element("time", words.moment(host.peak), datetime=iso(host.peak)), f".{against}{why}{soft}",
         "." if against else None, class_="lead",
     )  # fmt: skip
+
+
+def _facts(host: Host, rows: int | None) -> Html:
+    """The numbers of its most remarkable window."""
+    score, odds = words.score(host.score, rows), words.odds(host.score, rows)
     facts = [
         ("Led by", [words.leading(host.leading)]),
-        ("Score", [f"{words.score(host.score)} ", element("small", words.odds(host.score), " normal windows")]),
+        ("Score", [f"{score} ", element("small", odds, " windows of the training")]),
         ("Evidence", [f"{host.evidence:.1f} nats"]),
+        ("Severity", [host.severity or "none"]),
         ("Techniques", [joined((_technique(each) for each in host.techniques), ", ")] if host.techniques else ["none"]),
     ]  # fmt: skip
     pairs = (element("div", element("dt", title), element("dd", *told)) for title, told in facts)
-    return joined((told, element("dl", *pairs, class_="facts")))
+    return element("dl", *pairs, class_="facts")
 
 
 def _episodes(host: Host) -> Html | None:
@@ -102,14 +109,14 @@ def _deviations(deviations: Sequence[Deviation], label: str) -> Html | None:
 
 
 def _timeline(host: Host, findings: Findings) -> Html | None:
-    if not any(score is not None for score in host.scores):
+    if not any(value is not None for value in host.course):
         return None
     unit = words.span(findings.step)
     figures = [
         element(
             "figure",
-            element("figcaption", "Score", element("small", " how rare the window is; each line is ten times rarer")),
-            charts.score_chart(host.scores, host.alarms, findings.ends, findings.step, host.peak, _told_score(host)),
+            element("figcaption", "Evidence", element("small", " how surprising the host was")),
+            charts.course_chart(host.course, host.alarms, findings.ends, findings.step, host.span, _told_course(host)),
         ),
         *(_figure(line, host, findings) for line in host.lines),
     ]  # fmt: skip
@@ -117,6 +124,7 @@ def _timeline(host: Host, findings: Findings) -> Html | None:
         "p",
         element("span", "value", class_="key value"), element("span", "usual: half of the time", class_="key half"),
         element("span", "usual: up to 95 %", class_="key most"), element("span", "anomalous", class_="key odd"),
+        element("span", "the most remarkable window", class_="key shade"),
         f" in windows of {unit}; a gap has no data" if unit == "15 minutes" else f" the highest of each {unit}",
         class_="legend",
     )  # fmt: skip
@@ -125,15 +133,15 @@ def _timeline(host: Host, findings: Findings) -> Html | None:
 
 def _figure(line: Line, host: Host, findings: Findings) -> Html:
     told = _told_line(line, findings)
-    drawn = charts.line_chart(line, findings.ends, findings.step, host.peak, told)
+    drawn = charts.line_chart(line, findings.ends, findings.step, host.span, told)
     return element("figure", element("figcaption", words.title(line.metric)), drawn)
 
 
-def _told_score(host: Host) -> str:
-    known = [score for score in host.scores if score is not None]
+def _told_course(host: Host) -> str:
+    known = [value for value in host.course if value is not None]
     return (
-        f"Course of the score: highest {words.odds(max(known))} at {iso(host.peak)}, anomalous in {sum(host.alarms)} "
-        f"of {len(known)} steps, no data in {len(host.scores) - len(known)}."
+        f"Evidence over time: highest {max(known):.1f} nats at {iso(host.peak)}, anomalous in {sum(host.alarms)} "
+        f"of {len(known)} steps, no data in {len(host.course) - len(known)}."
     )
 
 

@@ -36,7 +36,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
     met = material.meetings.get(address, ())
     return Host(
         rank, address, row["machine_name"], row["segment_id"] or "unknown", row["leading"],
-        tuple(filter(None, (row["techniques"] or "").split(","))), row["prediction_score"], row["evidence"],
+        _techniques(row), row["prediction_score"], row["evidence"],
         row["window_label"], row["window_end_ts"], bool(alerts),
         windows=sum(1 for step in course if step and step["anomalous"]),
         scored=sum(1 for step in course if step),
@@ -44,7 +44,8 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         last=max((each.last_seen for each in alerts), default=None),
         source=row["baseline_source"] or "", horizon=row["baseline_horizon"] or "",
         cold=row["is_cold_start"] == 1, provisional=row["is_provisional"] == 1,
-        scores=tuple(step["score"] if step else None for step in course),
+        course=tuple(step["evidence"] if step else None for step in course),
+        severity=alerts[0].severity if alerts else "",
         alarms=tuple(bool(step and step["anomalous"]) for step in course),
         lines=tuple(_line(column, row, material) for column in material.metrics[address]),
         deviations=_deviations(row), contributions=_contributions(row), beacon=_beacon(row),
@@ -52,6 +53,13 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         pairs=int(met[0]["pairs"]) if met else 0, new_pairs=int(met[0]["new_pairs"]) if met else 0,
         episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading, e.evidence, e.windows) for e in alerts),
     )  # fmt: skip
+
+
+def _techniques(row: Row) -> tuple[str, ...]:
+    """Those of the leading kind first."""
+    told = [each for each in (row["techniques"] or "").split(",") if each]
+    first = KINDS[row["leading"]].techniques if row["leading"] in KINDS else ()
+    return tuple(sorted(told, key=lambda each: each not in first))
 
 
 def _line(column: str, row: Row, material: Material) -> Line:

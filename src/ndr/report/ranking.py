@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ndr.alerts import SEVERITIES
 from ndr.report import charts, words
 from ndr.report.findings import Findings, Host
 from ndr.report.markup import Html, element
@@ -10,10 +11,15 @@ from ndr.time import iso
 
 _COLUMNS = (
     ("rank", "Rank", "number"), ("host", "Host", "text"), ("leading", "What leads", "text"),
-    ("techniques", "Techniques", "text"), ("course", "Course of the score", ""), ("evidence", "Evidence", "number"),
-    ("odds", "As rare as", "number"), ("windows", "Anomalous", "number"), ("last", "Last seen", "text"),
+    ("techniques", "Techniques", "text"), ("course", "Evidence over time", ""), ("evidence", "Evidence", "number"),
+    ("severity", "Severity", "number"), ("windows", "Anomalous", "number"), ("last", "Last seen", "text"),
 )  # fmt: skip
 """Name, heading, and how a column sorts; none where it does not."""
+
+
+_ORDER = {name: place for place, name in enumerate(SEVERITIES)}
+_SHOWN = 2
+"""Techniques that are shown in a row; the others stand with the host."""
 
 
 def ranking(findings: Findings) -> Html:
@@ -60,9 +66,9 @@ def _row(host: Host) -> Html:
         element("th", *_named(host), scope="row", class_="host", data_value=_sortable(host.address)),
         element("td", words.leading(host.leading), class_="leading"),
         element("td", *_techniques(host), class_="techniques"),
-        element("td", charts.sparkline(host.scores, host.alarms), class_="course"),
+        element("td", charts.sparkline(host.course, host.alarms), class_="course"),
         element("td", f"{host.evidence:.1f}", class_="evidence", data_value=host.evidence, data_label="Evidence"),
-        element("td", words.odds(host.score), class_="odds", data_value=host.score),
+        element("td", host.severity or "none", class_="severity", data_value=_ORDER.get(host.severity, -1)),
         element(
             "td", f"{host.windows:,} of {host.scored:,}", class_="windows", data_value=host.windows,
             data_label="Anomalous",
@@ -83,7 +89,9 @@ def _named(host: Host) -> list[Html | str]:
 
 
 def _techniques(host: Host) -> list[Html | str]:
-    return [element("abbr", each, title=named(each)) for each in host.techniques] or ["none"]
+    told: list[Html | str] = [element("abbr", each, title=named(each)) for each in host.techniques[:_SHOWN]]
+    more = len(host.techniques) - _SHOWN
+    return [*told, f"+{more}"] if more > 0 else told or ["none"]
 
 
 def _sortable(address: str) -> str:
@@ -92,6 +100,6 @@ def _sortable(address: str) -> str:
 
 
 def _findable(host: Host) -> str:
-    parts = (host.address, host.name or "", host.segment, words.leading(host.leading), *host.techniques)
+    parts = (host.address, host.name or "", host.segment, host.severity, words.leading(host.leading), *host.techniques)
     names = (named(each) for each in host.techniques)
     return " ".join((*parts, *names)).lower()

@@ -23,6 +23,23 @@ _NOUNS = {
     "bytes_dst_sum": "received",
     "in_bytes_src_sum": "sent by those who called",
     "in_bytes_dst_sum": "given to those who called",
+    "in_bytes_asymmetry_ratio": "bytes taken from callers for each byte given",
+    "in_duration_mean": "mean length of an incoming session",
+    "in_peer_ip_nunique": "callers",
+    "in_peer_segment_nunique": "segments of callers",
+    "in_peer_ip_entropy": "nats of spread over callers",
+    "in_peer_ip_top1_sessions_share": "of the incoming sessions with the busiest caller",
+    "in_peer_ip_top1_bytes_share": "of the incoming bytes with the largest caller",
+    "in_high_risk_segment_unique_dsts": "callers in high-risk segments",
+    "in_peer_port_nunique": "own ports asked for",
+    "in_peer_port_entropy": "nats of spread over own ports asked for",
+    "in_new_peer_cnt_lookback30d": "callers not met in the 30 days before",
+    "in_rare_peer_cnt_lookback30d": "callers hardly met in the 30 days before",
+    "in_new_peer_ratio_lookback30d": "of the callers not met in the 30 days before",
+    "in_new_dst_port_cnt_lookback30d": "own ports not asked for in the 30 days before",
+    "in_rare_dst_port_cnt_lookback30d": "own ports hardly asked for in the 30 days before",
+    "in_new_pair_cnt_lookback30d": "pairs of caller and own port not met in the 30 days before",
+    "in_new_src_dst_port_cnt_lookback30d": "own ports that nobody in the segment was asked for in the 30 days before",
     "high_risk_port_sessions_cnt": "sessions to high-risk ports",
     "admin_port_sessions_cnt": "sessions to admin ports",
     "fileshare_port_sessions_cnt": "sessions to file-share ports",
@@ -42,25 +59,32 @@ _NOUNS = {
     "high_risk_segment_unique_dsts": "peers in high-risk segments",
     "peer_port_nunique": "ports",
     "peer_port_entropy": "nats of spread over ports",
-    "new_peer_cnt_lookback30d": "peers not met in 30 days",
-    "rare_peer_cnt_lookback30d": "peers hardly met in 30 days",
-    "new_peer_ratio_lookback30d": "of the peers not met in 30 days",
-    "new_dst_port_cnt_lookback30d": "ports not used in 30 days",
-    "rare_dst_port_cnt_lookback30d": "ports hardly used in 30 days",
-    "new_pair_cnt_lookback30d": "pairs of peer and port not met in 30 days",
-    "new_src_dst_port_cnt_lookback30d": "ports new to the whole segment in 30 days",
+    "new_peer_cnt_lookback30d": "peers not met in the 30 days before",
+    "rare_peer_cnt_lookback30d": "peers hardly met in the 30 days before",
+    "new_peer_ratio_lookback30d": "of the peers not met in the 30 days before",
+    "new_dst_port_cnt_lookback30d": "ports not used in the 30 days before",
+    "rare_dst_port_cnt_lookback30d": "ports hardly used in the 30 days before",
+    "new_pair_cnt_lookback30d": "pairs of peer and port not met in the 30 days before",
+    "new_src_dst_port_cnt_lookback30d": "ports new to the whole segment in the 30 days before",
 }
 _SUMS = {"sessions", "bytes", "peers", "ports", "segments", "pairs"}
 """Units of metrics that say how much there was in a window."""
 _PERCENT = {"deny_ratio", "failed_ratio", "peer_ip_top1_sessions_share", "peer_ip_top1_bytes_share"} | {
     "new_peer_ratio_lookback30d"
 }
-_MANY = re.compile(r"\b(session|peer|port|segment|pair)s\b")
+_MANY = re.compile(r"\b(session|peer|port|segment|pair|caller)s\b")
 _TRANSFORMED = {statistic(column, name): (column, name) for column in COLUMNS for name in TRANSFORMS}
 _STATISTICS = {"z_mad_clipped": "distance from usual", "z_mad": "distance from usual", "log_ratio": "ratio to usual"}
 _LEADING = {kind.column: kind.title for kind in KINDS.values() if kind.column}
+_FEATURES = {
+    "pair_rarity_max": "rarity of the rarest pair",
+    "pair_rarity_mean": "mean rarity of the pairs",
+    "new_pair_cnt": "pairs that the baseline does not hold",
+    "rare_pair_cnt": "pairs that the baseline hardly holds",
+    "band_active_share": "how often it is active at such hours",
+    "other_features": "all other features",
+}
 _SOURCES = {"host": "its own past", "segment": "its segment", "global": "all hosts", "training": "the training"}
-_WINDOWS = {timedelta(hours=1): "an hour", timedelta(hours=24): "a day"}
 
 
 def noun(column: str) -> str:
@@ -68,7 +92,8 @@ def noun(column: str) -> str:
     if column in _NOUNS:
         return _NOUNS[column]
     plain = column.removeprefix(INBOUND)
-    return f"{_NOUNS.get(plain, plain.replace('_', ' '))}{', inbound' if plain != column else ''}"
+    told = _NOUNS.get(plain, plain.replace("_", " "))
+    return told if plain == column else _MANY.sub(r"incoming \g<0>", told, count=1)
 
 
 def title(column: str) -> str:
@@ -95,11 +120,12 @@ def amount(column: str, value: float) -> str:
 def measured(column: str, value: float, label: str) -> str:
     """A value with what it counts: ``1,172 sessions to admin ports in 30 minutes``."""
     told, metric = noun(column), COLUMNS.get(column)
-    if column.removeprefix(INBOUND) == "duration_mean":
+    if metric and metric.unit == "seconds":
         return f"{told} {amount(column, value)}"
     if value == 1:
         told = _MANY.sub(r"\1", told, count=1)
-    within = f" in {window(label)}" if metric and metric.unit in _SUMS and metric.merge != "max" else ""
+    adds_up = metric and metric.unit in _SUMS and metric.merge != "max" and "novelty" not in metric.themes
+    within = f" in {'an hour' if label == 'w_1h' else window(label)}" if adds_up else ""
     return f"{amount(column, value)} {told}{within}"
 
 
@@ -109,7 +135,7 @@ def feature(name: str) -> str:
         return _LEADING[name]
     metric, transform = _TRANSFORMED.get(name, (name, ""))
     if metric not in COLUMNS:
-        return name.replace("_", " ")
+        return _FEATURES.get(name, name.replace("_", " "))
     told = title(metric)[:1].lower() + title(metric)[1:]
     return f"{told}, {_STATISTICS.get(transform, transform.replace('_', ' '))}" if transform else told
 
@@ -132,7 +158,10 @@ def source(tier: str) -> str:
 def window(label: str) -> str:
     """How long a window is: ``30 minutes``."""
     length = WINDOWS.get(label)
-    return label if length is None else _WINDOWS.get(length) or span(length)
+    if length is None:
+        return label
+    hours = length / timedelta(hours=1)
+    return span(length) if hours < 1 else "hour" if hours == 1 else f"{hours:g} hours"
 
 
 def span(length: timedelta) -> str:
@@ -174,17 +203,21 @@ def lasting(seconds: float) -> str:
     return f"{number(round(seconds, 1))} s"
 
 
-def odds(score: float) -> str:
-    """How rare a score is among normal windows: ``1 in 2,000``."""
-    if score >= 1 - 1e-9:
-        return "less than 1 in a billion"
-    times = 1 / (1 - max(score, 0.0))
-    digits = 10 ** max(len(f"{times:.0f}") - 2, 0)
-    return f"1 in {round(times / digits) * digits:,.0f}"
+def odds(score: float, rows: int | None = None) -> str:
+    """How rare a score is among the windows of the training: ``1 in 2,000``; of ``rows``, none may be as remarkable."""
+    left = 1 - min(max(score, 0.0), 1.0)
+    if rows and left * rows < 1:
+        return f"beyond all {rows:,}"
+    if left <= 0:
+        return "beyond all"
+    digits = 10 ** max(len(f"{1 / left:.0f}") - 2, 0)
+    return f"1 in {round(1 / left / digits) * digits:,.0f}"
 
 
-def score(value: float) -> str:
-    """A score with as many nines as it has, and the digit after them."""
+def score(value: float, rows: int | None = None) -> str:
+    """A score with as many nines as it has, and the digit after them; no more than ``rows`` of the training tell."""
+    if rows and (1 - value) * rows < 1:
+        return f"above {score(1 - 1 / rows)}"
     nines = -math.log10(max(1 - value, 1e-11))
     return f"{value:.{max(3, math.floor(nines) + 1)}f}"
 
