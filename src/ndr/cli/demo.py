@@ -5,25 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ndr.alerts import Alert
 from ndr.cli import lakes
-from ndr.cli.output import Progress, write_rows
-from ndr.cli.running import build_everything, deviant_facts, source_specs, tell_deviant
+from ndr.cli.evaluate import tell_evaluations
+from ndr.cli.output import Progress
+from ndr.cli.report import write_report
+from ndr.cli.running import REPORT, build_everything, model_facts, news_of_alerts, source_specs
+from ndr.cli.telling import tell_alerts
 from ndr.errors import UsageError, shown
+from ndr.evaluation import PLACES, evaluate, scored
 from ndr.sources.files import list_files
 from ndr.sources.imports import Importer
 from ndr.sources.simulate import SimulationSpec, simulate
-from ndr.sources.truth import found_by, read_truth, recall_at
+from ndr.sources.truth import read_truth
 from ndr.specs import checked
-from ndr.standing import RHYTHM, most_deviant, standing
-from ndr.tables.fg_a import WINDOWS
-from ndr.time import DAY, Interval, parse_instant
+from ndr.standing import standing
+from ndr.time import iso, parse_instant
 
 DEMO = {"hosts": 40, "days": 10, "attack_days": 1, "sessions_per_host_day": 250, "formats": ("palo_alto",)}
 """Nine days are what the first baselines need; the attacks lie in what comes after."""
-_PLACES = 10
 
 
 def add_commands(commands: Any) -> None:
@@ -71,33 +75,30 @@ def _demo(options: argparse.Namespace) -> int:
         config = opened.shop.config
         importer = Importer(opened.lake, opened.ledger, source_specs(config), config.project_parameters.clock)
         importer.files(list_files([str(out / "logs" / "palo_alto")]))
-        built, _ = build_everything(opened)
-        ranked = most_deviant(opened.shop, built.deviations, limit=spec.hosts)
-        stands = str(standing(opened.shop))
-    found = found_by([(row["host_ip"], _window(row)) for row in ranked], read_truth(made.truth))
-    recall = recall_at(found, _PLACES)
-    told: dict[str, Any] = {
-        "sessions": made.sessions, "built": dict(built.parts), "standing": stands,
-        "most_deviant": [deviant_facts(row) for row in ranked[:_PLACES]],
-        "attacks": [each.row() for each in found], "recall_at_10": recall.share, "recall": str(recall),
-        "logs": str(out / "logs"), "truth": str(made.truth), "lake": str(out / "lake"),
-    }  # fmt: skip
+        built, trained = build_everything(opened)
+        found = news_of_alerts(opened, built)
+        evaluation = evaluate(scored(opened.shop), read_truth(made.truth), PLACES)
+        told: dict[str, Any] = {
+            "sessions": made.sessions, "built": dict(built.parts), "standing": str(standing(opened.shop)),
+            "model": model_facts(opened, trained), "alerts": [alert.facts() for alert in found],
+            "evaluation": evaluation, "report": str(write_report(opened, out / REPORT)),
+            "logs": str(out / "logs"), "truth": str(made.truth), "lake": str(out / "lake"),
+        }  # fmt: skip
     if options.format == "json":
         print(json.dumps(told, indent=2, default=str))
-        return 0
-    print(f"{made.sessions} simulated sessions of {spec.hosts} hosts over {spec.days:g} days; {stands}")
-    tell_deviant(told["most_deviant"])
-    print("What was planted, and the place of the attacking host among all hosts")
-    write_rows(told["attacks"], "table")
-    print(f"{recall}\n")
-    print(f"logs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
-    first = told["most_deviant"][0]
-    print(f"next: ndr show fg_c --lake {told['lake']} --host {first['host_ip']} --at {first['window_end_ts']}")
+    else:
+        print(f"{made.sessions} simulated sessions of {spec.hosts} hosts over {spec.days:g} days; {told['standing']}")
+        _tell(told, found)
     return 0
 
 
-def _window(row: dict[str, Any]) -> Interval:
-    """What a row of the ranking looks at: its window, or the day in which it has a rhythm."""
-    by_rhythm = row["beacon_suspicion_score"] * RHYTHM >= row["score"]
-    length = DAY if by_rhythm else WINDOWS[row["window_label"]]
-    return Interval(row["window_end_ts"] - length, row["window_end_ts"])
+def _tell(told: Mapping[str, Any], found: Sequence[Alert]) -> None:
+    """The demo for people."""
+    print(told["model"]["told"])
+    tell_alerts(found)
+    print("What was planted, and how well the scores find it")
+    tell_evaluations({"predictions": told["evaluation"]})
+    first = found[0]
+    print(f"\nlogs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
+    print(f"next: ndr explain {first.host_ip} --at {iso(first.window_end_ts)} --lake {told['lake']}")
+    print(f"report: {told['report']}")

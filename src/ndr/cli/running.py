@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ndr.alerts import Alert, alerts
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
-from ndr.cli.models import armed
-from ndr.cli.output import Progress, plain, write_rows
+from ndr.cli.models import armed, told
+from ndr.cli.output import Progress, write_rows
+from ndr.cli.report import write_report
+from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.news import Built, build_features, build_scores
 from ndr.publications import publications, warmup_references
@@ -25,12 +28,14 @@ from ndr.sources.formats import SOURCES
 from ndr.sources.imports import Batch, Importer, facts
 from ndr.sources.source import SourceSpec
 from ndr.specs import Config, checked
-from ndr.standing import most_deviant, reasons, standing
+from ndr.standing import most_deviant, standing
 from ndr.summary import busiest_networks, host_count, known_window_ends
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
-from ndr.time import EPOCH, SLICE, Interval, iso, parse_instant, stamp
+from ndr.tables.predictions import predictions
+from ndr.time import DAY, EPOCH, SLICE, Interval, iso, parse_instant, stamp
 
+REPORT = "report.html"
 _PARTLY_DONE = 4
 
 
@@ -46,6 +51,7 @@ def add_commands(commands: Any) -> None:
         "--warmup", action=argparse.BooleanOptionalAction, default=None,
         help="with too little history for baselines, compare with what there is (default: while there are none at all)",
     )  # fmt: skip
+    command.add_argument("--report", metavar="FILE", help="where the HTML page goes (default: into the lake)")
     lakes.add_lake_options(command)
     lakes.add_format_option(command, ("table", "json"))
     command.set_defaults(run=_run)
@@ -97,13 +103,15 @@ def _run(options: argparse.Namespace) -> int:
         reports = _import(importer, paths)
         if options.warmup or (options.warmup is None and not publications(opened.shop.config, opened.ledger)):
             warm_up(opened)
-        built, trained = build_everything(opened)
-        summary = _summary(opened, reports, built)
+        done = build_everything(opened)
+        found = news_of_alerts(opened, done[0])
+        report = Path(options.report) if options.report else opened.lake.root / REPORT
+        summary = _summary(opened, reports, done, found, report)
         problem = _no_hosts(opened, reports)
     if options.format == "json":
         print(json.dumps(summary, indent=2))
     else:
-        _tell(summary)
+        _tell(summary, found)
     if problem:
         print(f"ndr: {problem}", file=sys.stderr)
     if any(report.outcome == "refused" for report in reports):
@@ -138,6 +146,25 @@ def build_everything(opened: OpenLake) -> tuple[Built, Trained | None]:
         bar.close()
 
 
+def news_of_alerts(opened: OpenLake, built: Built) -> list[Alert]:
+    """The alerts of what was scored just now; where nothing was, of the last 24 hours that were."""
+    within = built.predictions
+    if within is None and opened.shop.model:
+        version = opened.shop.config.feature_spec_version
+        ends = [part.key.known_at for part in opened.ledger.parts(predictions.name, version) if part.rows]
+        within = Interval(ends[-1] - DAY, ends[-1]) if ends else None
+    return alerts(opened.shop, within) if within else []
+
+
+def model_facts(opened: OpenLake, trained: Trained | None) -> dict[str, Any] | None:
+    """The model in force, as data and in words; None while there is none."""
+    model = opened.shop.model
+    if model is None:
+        return None
+    words = told(trained) if trained else f"model {model.version}"
+    return {"name": model.name, "version": model.version, "trained": trained is not None, "told": words}
+
+
 def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | None:
     """What to say when there are sessions and none of them touches an internal network."""
     version = opened.shop.config.feature_spec_version
@@ -152,8 +179,12 @@ def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | No
     )
 
 
-def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Built) -> dict[str, Any]:
+def _summary(
+    opened: OpenLake, reports: Sequence[FileReport], done: tuple[Built, Trained | None], found: Sequence[Alert],
+    report: Path,
+) -> dict[str, Any]:  # fmt: skip
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
+    built, trained = done
     ends = known_window_ends(opened.shop, built.behaviour)
     hosts = host_count(opened.shop, ends)
     by_outcome = {
@@ -163,8 +194,8 @@ def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Built) -> d
 
     def total(name: str) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for report in imported:
-            counts.update(getattr(report, name))
+        for each in imported:
+            counts.update(getattr(each, name))
         return dict(sorted(counts.items()))
 
     return {
@@ -188,11 +219,14 @@ def _summary(opened: OpenLake, reports: Sequence[FileReport], built: Built) -> d
         "baselines": standing(opened.shop).facts(),
         "standing": str(standing(opened.shop)),
         "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
+        "model": model_facts(opened, trained),
+        "alerts": [alert.facts() for alert in found],
+        "report": str(write_report(opened, report)),
         "lake": str(opened.lake.root),
     }
 
 
-def _tell(summary: Mapping[str, Any]) -> None:
+def _tell(summary: Mapping[str, Any], found: Sequence[Alert]) -> None:
     """The summary for people."""
     counts = summary["records_read"], summary["sessions"], summary["quarantined"], summary["filtered"]
     print("{} records read = {} sessions + {} quarantined + {} filtered".format(*counts))
@@ -216,37 +250,13 @@ def _tell(summary: Mapping[str, Any]) -> None:
             "table",
         )
     print(summary["standing"])
-    tell_deviant(summary["most_deviant"])
-    first = summary["most_deviant"][0] if summary["most_deviant"] else None
-    which = f"fg_c --host {first['host_ip']} --at {first['window_end_ts']}" if first else "fg_a --host IP"
-    print(f"lake: {summary['lake']}; rows of a host: ndr show {which} --lake {summary['lake']}", flush=True)
-
-
-def deviant_facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the hosts farthest from normal as data, with its reasons."""
-    return {**{name: plain(value) for name, value in row.items()}, "reasons": reasons(row)}
-
-
-def tell_deviant(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The hosts that are farthest from normal, each with its reasons."""
-    if rows:
-        print("\nHosts farthest from normal")
-    for place, row in enumerate(rows, 1):
-        name = f" {shown(row['machine_name'], 60)}" if row["machine_name"] else ""
-        against = f"{AGAINST.get(row['baseline_source'], 'no baseline')} ({row['baseline_horizon']})"
-        score = f"{LEADING[row['leading_score']]} {row['score']:.1f}"
-        window = f"{row['window_label']} until {row['window_end_ts']}"
-        print(
-            f"{place:3}. {row['host_ip']}{name} in {shown(row['segment_id'], 60)}: {score}, {window}, against {against}"
-        )
-        for reason in row["reasons"]:
-            print(f"       {reason}")
-    if rows:
-        print()
-
-
-LEADING = {
-    "anomaly_strength_core": "anomaly", "exfiltration_suspicion_score": "exfiltration",
-    "lateral_movement_score": "lateral movement", "beacon_suspicion_score": "beacon",
-}  # fmt: skip
-AGAINST = {"host": "its own past", "segment": "its segment", "global": "everybody"}
+    if summary["model"]:
+        print(summary["model"]["told"])
+        tell_alerts(found)
+    else:
+        tell_deviant(summary["most_deviant"])
+    first = found[0] if found else None
+    asked = f"explain {first.host_ip} --at {iso(first.window_end_ts)}" if first else "show fg_a --host IP"
+    print(
+        f"report: {summary['report']}\nlake: {summary['lake']}; more: ndr {asked} --lake {summary['lake']}", flush=True
+    )

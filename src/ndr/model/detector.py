@@ -23,7 +23,7 @@ from ndr.model.tails import ALL, Floats, Tail, evidence_by_label, medians_by_lab
 FOREST = "forest"
 SOURCE, DEVIATIONS = "baseline_source", "top_deviations"
 ANOMALOUS, NORMAL = "anomalous", "normal"
-ALERT_SHARE = 0.001
+ALERT_SHARE = 0.0002
 AT_ONCE = 1 << 14
 """Rows that are judged in one go: their reasons take some kilobytes each while they are made."""
 JUDGED = {
@@ -69,7 +69,7 @@ class Weighed:
     evidence: Floats
     """Their sum."""
     score: Floats
-    """The share of training rows of the same window label that look more normal, below 1."""
+    """The share of training rows of the same window label, wild ones left out, that look more normal; below 1."""
 
 
 @dataclass(frozen=True, eq=False)

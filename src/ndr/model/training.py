@@ -35,7 +35,7 @@ class TrainingOptions(Closed):
     max_samples: int = Field(default=512, ge=2, le=100_000)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     max_rows: int = Field(default=200_000, ge=1)
-    wild_scales: float = Field(default=8.0, gt=0)
+    wild_scales: float = Field(default=12.0, gt=0)
     """So many robust scales above the median of those above 0 a score is wild."""
     wild_share_max: float = Field(default=0.2, ge=0, lt=1)
     """No more than this share of the rows is left out, the wildest first."""
@@ -62,7 +62,7 @@ class Facts(Closed):
     rows_given: int
     hosts: int
     wild_rows: int
-    """Left out of the forest and the scaling because their deviations stand out already; the tails count them."""
+    """Left out because their deviations stand out already: neither the forest nor the scores count them as usual."""
     first_window_end: str
     last_window_end: str
     constant_features: tuple[str, ...]
@@ -79,8 +79,9 @@ def train(
 ) -> tuple[Detector, dict[str, Any]]:
     """A detector that looks at these columns, and the facts of its training (:class:`Facts`).
 
-    Neither the order of the rows nor that of their batches matters. The forest is grown without wild rows (see
-    :func:`wild`), the tails are those of all rows, so that a score keeps to its budget of alerts.
+    Neither the order of the rows nor that of their batches matters. Wild rows (see :func:`wild`) are left out of the
+    forest and of what scores are shares of: attacks among the rows must not make attacks look usual. The tails of the
+    kinds are those of all rows.
 
     Raises:
         ModelError: there are too few rows, a column is missing, or none of the columns tells anything.
@@ -180,7 +181,7 @@ def _grown(rows: pa.Table, features: Sequence[Feature], out: Mask, options: Trai
     }
     tails = {kind: tail for kind, values in numbers_of.items() if (tail := fitted_by_label(values, own))}
     evidence: Floats = np.sum([evidence_by_label(tails[kind], numbers_of[kind], own) for kind in tails], axis=0)
-    return Detector(inputs, labels, forest, tails, fitted_by_label(evidence, own, exact=True))
+    return Detector(inputs, labels, forest, tails, fitted_by_label(evidence[~out], own[~out], exact=True))
 
 
 def _forest(matrix: npt.NDArray[np.float32], options: TrainingOptions) -> Forest:

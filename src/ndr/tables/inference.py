@@ -128,7 +128,7 @@ class Inference(Spec):
     payload: Payload = Payload()
     prediction_schema: PredictionSchema = PredictionSchema()
     alert_share: float = Field(
-        default=0.001, ge=0, le=1, allow_inf_nan=False, description="share of rows that are labelled anomalous"
+        default=0.0002, ge=0, le=1, allow_inf_nan=False, description="share of usual rows that may be labelled anomalous"
     )
     feature_inputs: Inert = inert("what is scored are the rows of fg_a and fg_c; " + PLACE)
     join_keys: Inert = inert("rows are joined by the keys of the tables")
