@@ -12,8 +12,8 @@ from report.findings import HOSTILE, PEAK, SLICE, findings, host, hostile
 WIDE, NARROW = 1280, 320
 TEXTS = (
     "h1", ".period", ".quiet", ".tiles dt", ".tiles dd", "th button", "tbody .host a", ".about", "td.severity",
-    "caption", "summary h3", ".gist", ".lead", "h4", "small", ".deviations li", "figcaption", ".legend", ".tick", ".badge",
-    "pre code", ".facts dt", ".facts dd", ".terms dt", ".controls label", ".controls button", "footer p",
+    "caption", "summary h3", ".gist", ".lead", "h4", "small", ".deviations li", "figcaption", ".legend", ".tick",
+    ".badge", "pre code", ".facts dt", ".facts dd", ".terms dt", ".controls label", ".controls button", "footer p",
 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_the_keyboard_reaches_and_works_everything(opened: Any) -> None:
     assert view.open_hosts() == []
     view.page.locator("tbody .host a").nth(1).focus()
     keys.press("Enter")
-    assert view.open_hosts() == [2], "a link to a host opens it"
+    view.settle(lambda: view.open_hosts() == [3])  # the second in that order
 
 
 def test_opening_a_host_by_its_address_in_the_page(opened: Any) -> None:
