@@ -8,7 +8,7 @@ from html import escape
 from ndr.errors import shown
 
 _VOID = {"meta", "input", "br", "path", "rect", "line", "circle"}
-_LIMIT = 120
+_LIMIT, _LONG = 120, 500
 
 
 class Html(str):
@@ -36,7 +36,7 @@ def element(name: str, /, *inside: str | Html | None, **attributes: str | float 
 
 def joined(inside: Iterable[str | Html | None], between: str = "") -> Html:
     """Pieces one after the other; text among them is escaped."""
-    return Html(between.join(each if isinstance(each, Html) else text(each, 2000) for each in inside if each))
+    return Html(between.join(each if isinstance(each, Html) else text(each, _LONG) for each in inside if each))
 
 
 def _attribute(key: str, value: str | float | bool | None) -> str:  # noqa: FBT001 - an attribute's value may be one
@@ -45,5 +45,5 @@ def _attribute(key: str, value: str | float | bool | None) -> str:  # noqa: FBT0
         return ""
     if value is True:
         return f" {name}"
-    told = value if isinstance(value, Html) else text(value, 2000) if isinstance(value, str) else f"{value:.12g}"
+    told = value if isinstance(value, Html) else text(value, _LONG) if isinstance(value, str) else f"{value:.12g}"
     return f' {name}="{told}"'

@@ -175,6 +175,8 @@ def span(length: timedelta) -> str:
 
 def number(value: float) -> str:
     """At most three digits after the leading ones, thousands grouped."""
+    if not math.isfinite(value):
+        return str(value)
     if abs(value) >= 100 or value == int(value):  # noqa: PLR2004 - from three digits on fractions say nothing
         return f"{value:,.0f}"
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
