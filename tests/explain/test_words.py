@@ -10,7 +10,7 @@ import pytest
 
 from ndr.explaining.amounts import amount, duration, measured, number, size
 from ndr.explaining.case import Case, metric_column
-from ndr.explaining.words import TECHNIQUES, contributions, sentences, total
+from ndr.explaining.words import TECHNIQUES, _more_unusual, contributions, sentences, total
 from ndr.metrics import BY_NAME, METRICS
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.specs import Config
@@ -72,7 +72,7 @@ def test_a_score_is_told_with_what_spoke_and_against_what() -> None:
             "w_1h: it ends in the working hours of a weekend day or holiday."
         ),
         (
-            "Score 0.99971: more unusual than 99.9710 % of the windows of this length that model isolation_forest abc "
+            "Score 0.99971: more unusual than 99.97 % of the windows of this length that model isolation_forest abc "
             "was trained on; evidence 5.8 nats; labelled anomalous: it alerts."
         ),
         (
@@ -117,6 +117,12 @@ def test_provisional_baselines_and_cold_starts_are_said() -> None:
     assert "hardly ever active at such hours (1.0 %" in said(
         case(PREDICTION, time_band_violation_flag=1, band_active_share=0.01)
     )
+
+
+def test_no_more_is_claimed_than_the_training_tells() -> None:
+    assert _more_unusual(0.9991, 2_000) == "more unusual than 99.91 % of the 2,000 windows"
+    assert _more_unusual(0.9999, 2_000) == "more unusual than every one of the 2,000 windows"
+    assert _more_unusual(0.0, 2_000) == "more unusual than 0.00 % of the 2,000 windows"
 
 
 def test_a_score_of_zero_is_a_score() -> None:

@@ -13,8 +13,10 @@ from ndr.explaining.case import BEACON, Case, Row, metric_column
 from ndr.features.suspicion import THEMES
 from ndr.metric import INBOUND
 from ndr.metrics import BASELINED
+from ndr.model.detector import Detector, Scorer
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.model.reasons import SPOKEN
+from ndr.model.tails import ALL
 from ndr.run import Workshop
 from ndr.standing import TELLING, standing
 from ndr.time import iso
@@ -51,7 +53,7 @@ _WHOLE = 100.0
 def sentences(case: Case, shop: Workshop) -> list[str]:
     """Who, when, how unusual, which component spoke, against what, and the beacon if there is one."""
     told = [_who_and_when(case, shop)]
-    told += list(_scored(case)) if case.prediction else list(_lacking(case, shop))
+    told += list(_scored(case, shop.model)) if case.prediction else list(_lacking(case, shop))
     if case.deviations:
         told += _against(case)
     return [*told, *_beacon(case)]
@@ -76,16 +78,14 @@ def _local(moment: datetime, zone: str) -> str:
     return f"{moment.replace(tzinfo=ZoneInfo('UTC')).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
 
-def _scored(case: Case) -> Iterator[str]:
+def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     row = case.prediction or {}
     score, alerts = row["prediction_score"], row["prediction_label"] == "anomalous"
-    share = _WHOLE * score
-    digits = 2 if score <= 0 or score >= 1 else min(6, max(2, math.ceil(-math.log10(1 - score))))
-    than = f"more unusual than {math.floor(share * 10**digits) / 10**digits:.{digits}f} % of the windows"
-    if row["leading"] == ENDPOINT:
-        than = "by the model of an endpoint, which does not say why"
-    else:
-        than = f"{than} of this length that model {row['model_name']} {row['model_version']} was trained on"
+    than = "by the model of an endpoint, which does not say why"
+    if row["leading"] != ENDPOINT:
+        rows = _trained_on(model, case.label)
+        than = _more_unusual(score, rows) if rows else f"more unusual than {_share(score)} of the windows"
+        than += f" of this length that model {row['model_name']} {row['model_version']} was trained on"
     does = "labelled anomalous: it alerts" if alerts else "labelled normal: it does not alert"
     yield f"Score {score:.6g}: {than}; evidence {row['evidence']:.1f} nats; {does}."
     spoke = sorted(((row[f"evidence_{name}"] or 0.0, name) for name in KINDS), key=lambda each: -each[0])
@@ -95,6 +95,25 @@ def _scored(case: Case) -> Iterator[str]:
         yield f"Loudest is {loudest}" + (f"; then {', '.join(others)}." if others else "; no other component speaks.")
     elif row["leading"] != ENDPOINT:
         yield "No component finds it more than ordinary."
+
+
+def _trained_on(model: Scorer | None, label: str) -> int:
+    """How many windows of a length a model was trained on; 0 where nobody knows."""
+    tail = (model.totals.get(label) or model.totals.get(ALL)) if isinstance(model, Detector) else None
+    return tail.at_least[0] if tail else 0
+
+
+def _more_unusual(score: float, rows: int) -> str:
+    """No more than the training tells: beyond the last of its windows there is none to compare with."""
+    if score * rows > rows - 1:
+        return f"more unusual than every one of the {rows:,} windows"
+    return f"more unusual than {_share(score)} of the {rows:,} windows"
+
+
+def _share(score: float) -> str:
+    """A score in per cent, with as many nines as it has and never rounded up."""
+    digits = 2 if score <= 0 or score >= 1 else min(8, max(2, math.ceil(-math.log10(1 - score)) - 2))
+    return f"{math.floor(_WHOLE * score * 10**digits + _CLOSE) / 10**digits:.{digits}f} %"
 
 
 def _spoke(kind: str, nats: float, techniques: str) -> str:
