@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from ndr.explaining.amounts import duration, size
 from ndr.report import charts, words
 from ndr.report.findings import Beacon, Contribution, Deviation, Findings, Host, Line, Peer
 from ndr.report.markup import Html, element, joined
@@ -222,10 +223,10 @@ def _peer(peer: Peer) -> Html:
         element("th", element("bdi", peer.address), scope="row"),
         element("td", "none" if peer.port is None else str(peer.port), class_="number", data_label="port"),
         element("td", f"{peer.sessions:,}", class_="number", data_label="sessions"),
-        element("td", "unknown" if peer.sent is None else words.size(peer.sent), class_="number", data_label="sent"),
+        element("td", "unknown" if peer.sent is None else size(peer.sent), class_="number", data_label="sent"),
         element(
             "td",
-            "unknown" if peer.received is None else words.size(peer.received),
+            "unknown" if peer.received is None else size(peer.received),
             class_="number",
             data_label="received",
         ),
@@ -238,7 +239,7 @@ def _beacon(beacon: Beacon) -> Html:
     calls = f" ({words.counted(beacon.connections, 'connection')})" if beacon.connections else ""
     return element(
         "p",
-        "Calls ", element("bdi", beacon.address), f"{port} about every {words.lasting(beacon.every_seconds)}{calls}; "
+        "Calls ", element("bdi", beacon.address), f"{port} about every {duration(beacon.every_seconds)}{calls}; "
         f"beacon score {beacon.score:.2f} of 1.",
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ import math
 import re
 from datetime import datetime, timedelta
 
+from ndr.explaining import amounts
+from ndr.explaining.amounts import number
 from ndr.features.deviations import TRANSFORMS
 from ndr.metric import INBOUND, statistic
 from ndr.model.kinds import KINDS
@@ -27,12 +29,12 @@ _NOUNS = {
     "in_duration_mean": "mean length of an incoming session",
     "in_peer_ip_nunique": "callers",
     "in_peer_segment_nunique": "segments of callers",
-    "in_peer_ip_entropy": "nats of spread over callers",
+    "in_peer_ip_entropy": "of spread over callers",
     "in_peer_ip_top1_sessions_share": "of the incoming sessions with the busiest caller",
     "in_peer_ip_top1_bytes_share": "of the incoming bytes with the largest caller",
     "in_high_risk_segment_unique_dsts": "callers in high-risk segments",
     "in_peer_port_nunique": "own ports asked for",
-    "in_peer_port_entropy": "nats of spread over own ports asked for",
+    "in_peer_port_entropy": "of spread over own ports asked for",
     "in_new_peer_cnt_lookback30d": "callers not met in the 30 days before",
     "in_rare_peer_cnt_lookback30d": "callers hardly met in the 30 days before",
     "in_new_peer_ratio_lookback30d": "of the callers not met in the 30 days before",
@@ -52,13 +54,13 @@ _NOUNS = {
     "bytes_asymmetry_ratio": "bytes sent for each byte received",
     "peer_ip_nunique": "peers",
     "peer_segment_nunique": "segments of peers",
-    "peer_ip_entropy": "nats of spread over peers",
+    "peer_ip_entropy": "of spread over peers",
     "peer_ip_top1_sessions_share": "of the sessions with the busiest peer",
     "peer_ip_top1_bytes_share": "of the bytes with the largest peer",
     "high_risk_segment_sessions_cnt": "sessions with high-risk segments",
     "high_risk_segment_unique_dsts": "peers in high-risk segments",
     "peer_port_nunique": "ports",
-    "peer_port_entropy": "nats of spread over ports",
+    "peer_port_entropy": "of spread over ports",
     "new_peer_cnt_lookback30d": "peers not met in the 30 days before",
     "rare_peer_cnt_lookback30d": "peers hardly met in the 30 days before",
     "new_peer_ratio_lookback30d": "of the peers not met in the 30 days before",
@@ -69,9 +71,6 @@ _NOUNS = {
 }
 _SUMS = {"sessions", "bytes", "peers", "ports", "segments", "pairs"}
 """Units of metrics that say how much there was in a window."""
-_PERCENT = {"deny_ratio", "failed_ratio", "peer_ip_top1_sessions_share", "peer_ip_top1_bytes_share"} | {
-    "new_peer_ratio_lookback30d"
-}
 _MANY = re.compile(r"\b(session|peer|port|segment|pair|caller)s\b")
 _TRANSFORMED = {statistic(column, name): (column, name) for column in COLUMNS for name in TRANSFORMS}
 _STATISTICS = {"z_mad_clipped": "distance from usual", "z_mad": "distance from usual", "log_ratio": "ratio to usual"}
@@ -98,11 +97,10 @@ def noun(column: str) -> str:
 
 def title(column: str) -> str:
     """A metric's column as a heading."""
-    told = noun(column)
-    metric = COLUMNS.get(column)
-    if metric and metric.unit == "bytes":
-        told = f"bytes {told}"
-    elif column.removeprefix(INBOUND) in _PERCENT:
+    told, metric = noun(column), COLUMNS.get(column)
+    if metric and metric.unit in {"bytes", "nats"}:
+        told = f"{metric.unit} {told}"
+    elif told.startswith("of "):
         told = f"share {told}"
     return told[:1].upper() + told[1:]
 
@@ -110,11 +108,7 @@ def title(column: str) -> str:
 def amount(column: str, value: float) -> str:
     """A value of a metric in its unit."""
     metric = COLUMNS.get(column)
-    if metric and metric.unit == "bytes":
-        return size(value)
-    if metric and metric.unit == "seconds":
-        return lasting(value)
-    return f"{number(100 * value)} %" if column.removeprefix(INBOUND) in _PERCENT else number(value)
+    return amounts.amount(value, metric) if metric else number(value)
 
 
 def measured(column: str, value: float, label: str) -> str:
@@ -173,36 +167,9 @@ def span(length: timedelta) -> str:
     return f"{length.total_seconds():g} seconds"
 
 
-def number(value: float) -> str:
-    """At most three digits after the leading ones, thousands grouped."""
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) >= 100 or value == int(value):  # noqa: PLR2004 - from three digits on fractions say nothing
-        return f"{value:,.0f}"
-    return f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
-
-
 def signed(value: float) -> str:
     """A number that says that it is more than none."""
     return f"{'+' if value > 0 else ''}{number(value)}"
-
-
-def size(value: float) -> str:
-    """Bytes in the unit that leaves at most three digits."""
-    scaled, unit = value, "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if abs(scaled) < 999.5:  # noqa: PLR2004 - would be written as 1,000
-            break
-        scaled, unit = scaled / 1000, larger
-    return f"{scaled:.3g} {unit}"
-
-
-def lasting(seconds: float) -> str:
-    """A length of time, roughly."""
-    for unit, each in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * each:
-            return f"{number(round(seconds / each, 1))} {unit}"
-    return f"{number(round(seconds, 1))} s"
 
 
 def odds(score: float, rows: int | None = None) -> str:
