@@ -88,7 +88,7 @@ def test_people_read_who_when_how_unusual_and_why(scored: Lake) -> None:
     text = answer.out
     for said in (
         f"{ATTACKER} (segment ", "from 2026-03-04T00:00:00Z to 2026-03-04T01:00:00Z", "night of a weekday",
-        "more unusual than every one of the ", " windows of this length", "nats;", "baselines of 2026-03-04T00:00:00Z",
+        "more unusual than every one of the ", " windows", "nats;", "baselines of 2026-03-04T00:00:00Z",
         "together: the evidence", "6 GB sent by the source (bytes_src_sum), usually ", SINK,
     ):  # fmt: skip
         assert said in text

@@ -72,7 +72,7 @@ def test_a_score_is_told_with_what_spoke_and_against_what() -> None:
             "w_1h: it ends in the working hours of a weekend day or holiday."
         ),
         (
-            "Score 0.99971: more unusual than 99.97 % of the windows of this length that model isolation_forest abc "
+            "Score 0.99971: more unusual than 99.97 % of the windows that model isolation_forest abc "
             "was trained on; evidence 5.8 nats; labelled anomalous: it alerts."
         ),
         (

@@ -83,9 +83,9 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     score, alerts = row["prediction_score"], row["prediction_label"] == "anomalous"
     than = "by the model of an endpoint, which does not say why"
     if row["leading"] != ENDPOINT:
-        rows = _trained_on(model, case.label)
+        rows, like = _trained_on(model, case.label)
         than = _more_unusual(score, rows) if rows else f"more unusual than {_share(score)} of the windows"
-        than += f" of this length that model {row['model_name']} {row['model_version']} was trained on"
+        than += f"{like} that model {row['model_name']} {row['model_version']} was trained on"
     does = "labelled anomalous: it alerts" if alerts else "labelled normal: it does not alert"
     yield f"Score {score:.6g}: {than}; evidence {row['evidence']:.1f} nats; {does}."
     spoke = sorted(((row[f"evidence_{name}"] or 0.0, name) for name in KINDS), key=lambda each: -each[0])
@@ -97,10 +97,11 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
         yield "No component finds it more than ordinary."
 
 
-def _trained_on(model: Scorer | None, label: str) -> int:
-    """How many windows of a length a model was trained on; 0 where nobody knows."""
-    tail = (model.totals.get(label) or model.totals.get(ALL)) if isinstance(model, Detector) else None
-    return tail.at_least[0] if tail else 0
+def _trained_on(model: Scorer | None, label: str) -> tuple[int, str]:
+    """How many windows, and which, a score counts among; 0 where nobody knows."""
+    totals = model.totals if isinstance(model, Detector) else {}
+    tail = totals.get(label) or totals.get(ALL)
+    return (tail.at_least[0] if tail else 0), " of this length" if label in totals else ""
 
 
 def _more_unusual(score: float, rows: int) -> str:
