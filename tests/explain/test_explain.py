@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from day.lakes import HOSTS, ndr, run, write
-from explain.scenes import AT, ATTACKER, CALM, DOORS, NIGHT, SINK, UPLOADS, configured, explain, made, night, records
+from day.lakes import run, write
+from explain.scenes import AT, ATTACKER, CALM, DOORS, NIGHT, SINK, UPLOADS, explain, made, night
 
 Lake = tuple[Path, tuple[str, Path]]
 
@@ -103,23 +104,35 @@ def test_local_time_is_told_where_people_do_not_live_by_utc(scored: Lake, tmp_pa
     assert "(2026-03-04 01:00 to 2026-03-04 02:00 Europe/Berlin)" in answer.out
 
 
-def test_without_baselines_it_says_what_is_lacking_and_tells_the_traffic(tmp_path: Path) -> None:
-    lake = tmp_path / "lake"
-    run(lake, write(tmp_path / "log.json", night()))
-    answer = explain(lake)
-    assert answer.code == 0, answer.err
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of one night, without baselines, in logs that are out for the terminal."""
+    folder = tmp_path_factory.mktemp("bare")
+    hostile = [each | {"event_reason": "\x1b[2J\nowned", "application": "\x1b]0;x\x07"} for each in night()]
+    run(folder / "lake", write(folder / "log.json", hostile))
+    return folder / "lake"
+
+
+def test_without_baselines_it_says_what_is_lacking_and_tells_the_traffic(bare: Path) -> None:
+    answer = explain(bare, "--verify")
+    assert answer.code == 0, answer.err or answer.out
     assert "not held against anything" in answer.out
     assert "baselines need 9 days of logs, you have 1" in answer.out
     assert SINK in answer.out
-    assert explain(lake, "--verify").code == 0
+    assert "all equal" in answer.out
 
 
-def test_without_a_model_it_says_so_and_tells_what_stands_out(tmp_path: Path) -> None:
-    options = configured(tmp_path)
-    lake = tmp_path / "lake"
-    run(lake, write(tmp_path / "log.json", records()), *options)
-    for model in (lake / "models").rglob("in_force.json"):
-        model.unlink()
+def test_what_devices_wrote_cannot_steer_the_terminal(bare: Path) -> None:
+    answer = explain(bare, "--at", AT)
+    assert answer.code == 0
+    assert "owned" in answer.out
+    assert "\x1b" not in answer.out
+    assert "\x07" not in answer.out
+
+
+def test_without_a_model_it_says_so_and_tells_what_stands_out(scored: Lake, tmp_path: Path) -> None:
+    lake, options = shutil.copytree(scored[0], tmp_path / "lake"), scored[1]
+    shutil.rmtree(lake / "models")
     answer = explain(lake, *options, "--at", AT, "--format", "json")
     assert answer.code == 0, answer.err
     assert any("no model yet" in sentence for sentence in answer.data["sentences"])
@@ -142,16 +155,6 @@ def test_who_is_no_host_is_told_so(scored: Lake) -> None:
 
 def test_an_address_is_understood_however_it_is_written(scored: Lake) -> None:
     assert facts(scored, host=f"::ffff:{ATTACKER}")["host_ip"] == ATTACKER
-
-
-def test_what_devices_wrote_cannot_steer_the_terminal(tmp_path: Path) -> None:
-    lake = tmp_path / "lake"
-    hostile = [each | {"event_reason": "\x1b[2J\nowned", "application": "\x1b]0;x\x07"} for each in night()]
-    run(lake, write(tmp_path / "log.json", hostile))
-    answer = ndr("explain", HOSTS[0], "--lake", lake, "--at", AT)
-    assert answer.code == 0
-    assert "\x1b" not in answer.out
-    assert "\x07" not in answer.out
 
 
 def test_the_night_is_what_it_is_made_to_be() -> None:
