@@ -186,6 +186,8 @@ class Findings:
     period: Interval | None
     """None when nothing was scored."""
     standing: str
+    lacking: str = ""
+    """Why nothing was scored."""
     sessions: int = 0
     hosts_seen: int = 0
     hosts_anomalous: int = 0

@@ -27,6 +27,7 @@ from ndr.tables.fg_b_host import fg_b_host
 from ndr.tables.fg_b_pair_host import fg_b_pair_host
 from ndr.tables.fg_b_pair_segment import fg_b_pair_segment
 from ndr.tables.fg_b_segment import fg_b_segment
+from ndr.tables.fg_c import fg_c
 from ndr.tables.pair_counts import pair_counts
 from ndr.tables.predictions import predictions
 from ndr.time import SLICE, Interval, days
@@ -57,8 +58,9 @@ def gather(shop: Workshop, lake: str, within: Interval | None, limit: int, model
     """
     told, ends = str(standing(shop)), scored_ends(shop, within)
     if not ends:
-        asked = within if scored_ends(shop, None) else None
-        return Findings(lake, asked, told, quality=_quality(shop, within), model=model)
+        elsewhere = within if scored_ends(shop, None) else None
+        lacking = _lacking(shop, told)
+        return Findings(lake, elsewhere, told, lacking=lacking, quality=_quality(shop, within), model=model)
     period = within or Interval(max(ends[0] - SLICE, ends[-1] - days(DAYS)), ends[-1])
     steps = tuple(piece.end for piece in period.split(SLICE) if piece.end <= ends[-1])
     known = publications(shop.config, shop.ledger)
@@ -73,6 +75,15 @@ def gather(shop: Workshop, lake: str, within: Interval | None, limit: int, model
         quality=_quality(shop, period), baselines=bands.serving(known, steps), model=model,
         hosts=_hosts(shop, period, picks[:limit], steps), covered=covered, ends=steps,
     )  # fmt: skip
+
+
+def _lacking(shop: Workshop, told: str) -> str:
+    """Why nothing is scored, and what to do."""
+    if not any(part.rows for part in shop.ledger.parts(fg_c.name, shop.config.feature_spec_version)):
+        return told
+    if shop.model is None:
+        return "no model is in force; ndr train makes one, and ndr score lets it score"
+    return "the model in force has scored nothing yet; ndr score lets it"
 
 
 def scored_ends(shop: Workshop, within: Interval | None) -> list[datetime]:

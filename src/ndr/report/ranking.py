@@ -26,10 +26,14 @@ def ranking(findings: Findings) -> Html:
     """The table with its filter, or why there is none."""
     heading = element("h2", "Ranked hosts")
     if findings.period is None:
-        told = element("p", f"No host was scored yet: {findings.standing}.", class_="note")
+        told = element("p", f"No host was scored yet: {findings.lacking or findings.standing}.", class_="note")
         return element("section", heading, told, id="ranking", tabindex="-1")
     if not findings.hosts:
-        why = "Every alert of this period is covered by the safelist." if findings.covered else "No host was scored."
+        why = (
+            "Every alert of this period is covered by the safelist."
+            if findings.covered
+            else "No host was scored in this period."
+        )
         return element("section", heading, element("p", why, class_="note"), id="ranking", tabindex="-1")
     head = element("tr", *(_heading(name, title, kind) for name, title, kind in _COLUMNS))
     table = element(
