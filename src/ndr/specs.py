@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ndr.errors import SpecError, near_miss, shown
 from ndr.table import Table
 from ndr.tables import TABLES
-from ndr.tables.settings import Inert, Prefix, Settings, Spec
+from ndr.tables.settings import TRANSPORT, Inert, Prefix, Settings, Spec
 
 _SIZE_LIMIT = 4 << 20
 S = TypeVar("S", bound=BaseModel)
@@ -176,6 +176,16 @@ def inert_keys(spec: Spec) -> dict[str, str]:
 
 def canonical(spec: BaseModel, only: tuple[str, ...] | None = None) -> str:
     """The values that make a difference, as JSON in one fixed order."""
-    values = spec.model_dump(mode="json", include=set(only) if only is not None else None)
-    fields = type(spec).model_fields
-    return json.dumps({k: v for k, v in values.items() if fields[k].annotation is not Inert}, sort_keys=True)
+    values = _telling(spec)
+    return json.dumps({k: v for k, v in values.items() if only is None or k in only}, sort_keys=True)
+
+
+def _telling(spec: BaseModel) -> dict[str, Any]:
+    """The values without those of keys that change no number."""
+    values, found = spec.model_dump(mode="json"), {}
+    for name, field in type(spec).model_fields.items():
+        if field.annotation is Inert or field.json_schema_extra == TRANSPORT:
+            continue
+        own = getattr(spec, name)
+        found[name] = _telling(own) if isinstance(own, BaseModel) else values[name]
+    return found

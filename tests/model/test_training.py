@@ -55,7 +55,7 @@ def test_of_too_many_rows_the_same_even_sample_is_taken() -> None:
     assert train(rows, COLUMNS, SMALL.model_copy(update={"max_rows": 300}))[1]["rows"] == 300
 
 
-def test_wild_rows_are_left_out_of_the_forest_but_counted_by_the_tails() -> None:
+def test_wild_rows_are_left_out_of_the_forest_and_of_what_scores_are_shares_of() -> None:
     rows = matrix(attacks=3)
     out = wild(in_order(rows, 10**6), SMALL)
     bad = np.array(in_order(rows, 10**6).column("new_pair_cnt")) >= 50
@@ -65,6 +65,7 @@ def test_wild_rows_are_left_out_of_the_forest_but_counted_by_the_tails() -> None
     detector, facts = train(rows, COLUMNS, SMALL)
     assert facts["wild_rows"] == out.sum()
     assert detector.tails["anomaly"]["*"].at_least[0] == rows.num_rows
+    assert detector.totals["*"].at_least[0] == rows.num_rows - facts["wild_rows"]
 
 
 def test_no_more_than_a_fifth_is_called_wild() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import duckdb
@@ -31,7 +31,8 @@ _SQL = {
     "timestamp(6)": "TIMESTAMP",
     DEVIATION: "STRUCT(metric VARCHAR, z DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR)[]",
     EXPLANATION: (
-        "STRUCT(feature VARCHAR, contribution DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR, technique VARCHAR)[]"
+        "STRUCT(feature VARCHAR, contribution DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR, "
+        "technique VARCHAR)[]"
     ),
 }
 _BATCH_ROWS = 100_000
@@ -125,8 +126,9 @@ class DuckDB:
         sorting = list(dict.fromkeys((*split, *order) if len(outputs) > 1 else (c for c in order if c not in split)))
         made = [column for column in columns if column not in sorting]
         pieces = self._pieces(Piece((), inputs, [made]), made, list((apart or {}).items()))
-        batches = (batch for piece in pieces for batch in self._made(query, piece, sorting))
-        return write_parts(map(through, batches) if through else batches, arrow_schema(columns), outputs)
+        with closing(batch for piece in pieces for batch in self._made(query, piece, sorting)) as batches:
+            judged = (through(batch) for batch in batches) if through else batches
+            return write_parts(judged, arrow_schema(columns), outputs)
 
     def _pieces(self, whole: Piece, made: Sequence[str], apart: Sequence[tuple[str, Sequence[str]]]) -> Iterator[Piece]:
         """How a query is divided by the values of the first column, and where this is not enough by the next."""

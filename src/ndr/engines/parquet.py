@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ndr.ahead import ahead
 from ndr.engine import Output
-from ndr.errors import AdapterError, shown
+from ndr.errors import AdapterError, NdrError, shown
 from ndr.features.suspicion import DEVIATION
 from ndr.model.reasons import EXPLANATION
 from ndr.table import Columns
@@ -59,6 +59,8 @@ def write_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, outputs: S
         for key, pieces in groupby(_runs(ahead(iter(batches)), names), key=lambda run: run[0]):
             if key in paths:
                 counts[key] = _write((piece for _, piece in pieces), schema, paths[key])
+    except NdrError:  # who makes the rows says it better
+        raise
     except (OSError, pa.ArrowException) as error:
         raise AdapterError(f"a table file cannot be written: {shown(str(error), 300)}") from error
     return list(counts.values())

@@ -23,7 +23,7 @@ from ndr.model.tails import ALL, Floats, Tail, evidence_by_label, medians_by_lab
 FOREST = "forest"
 SOURCE, DEVIATIONS = "baseline_source", "top_deviations"
 ANOMALOUS, NORMAL = "anomalous", "normal"
-ALERT_SHARE = 0.0002
+ALERT_SHARE = 0.0005
 AT_ONCE = 1 << 14
 """Rows that are judged in one go: their reasons take some kilobytes each while they are made."""
 JUDGED = {
@@ -69,7 +69,7 @@ class Weighed:
     evidence: Floats
     """Their sum."""
     score: Floats
-    """The share of training rows of the same window label, wild ones left out, that look more normal; below 1."""
+    """The share of training rows, wild ones left out, that look more normal; below 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Detector:
     tails: Mapping[str, Mapping[str, Tail]]
     """Kind -> window label -> how its number is spread; the forest's number is its anomaly score."""
     totals: Mapping[str, Tail]
-    """Window label -> how the sum of evidence is spread."""
+    """How the sum of evidence is spread, over all window labels: a greater sum is never a smaller score."""
     name: str = "isolation_forest"
     alert_share: float = ALERT_SHARE
     """The share of rows like those of the training that is labelled anomalous: no part of the model."""

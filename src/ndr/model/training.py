@@ -16,7 +16,7 @@ from ndr.model.detector import FOREST, Detector
 from ndr.model.forest import Forest
 from ndr.model.kinds import KINDS
 from ndr.model.matrix import KEYS, Feature, features_of, insist, labels_of, numbers, scaled
-from ndr.model.tails import Closed, Floats, evidence_by_label, fitted_by_label
+from ndr.model.tails import ALL, Closed, Floats, evidence_by_label, fitted, fitted_by_label
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ class TrainingOptions(Closed):
     max_samples: int = Field(default=512, ge=2, le=100_000)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     max_rows: int = Field(default=200_000, ge=1)
-    wild_scales: float = Field(default=12.0, gt=0)
+    wild_scales: float = Field(default=8.0, gt=0)
     """So many robust scales above the median of those above 0 a score is wild."""
     wild_share_max: float = Field(default=0.2, ge=0, lt=1)
     """No more than this share of the rows is left out, the wildest first."""
@@ -165,7 +165,7 @@ def _heard(rows: pa.Table) -> list[str]:
 def _grown(rows: pa.Table, features: Sequence[Feature], out: Mask, options: TrainingOptions) -> Detector:
     """Forest, tails and totals."""
     calm = rows.filter(pa.array(~out))
-    inputs = tuple(fitted for feature in features if (fitted := feature.fitted(calm)))
+    inputs = tuple(sized for feature in features if (sized := feature.fitted(calm)))
     if not inputs:
         named = ", ".join(shown(feature.column) for feature in features[:5])
         raise ModelError(
@@ -181,7 +181,8 @@ def _grown(rows: pa.Table, features: Sequence[Feature], out: Mask, options: Trai
     }
     tails = {kind: tail for kind, values in numbers_of.items() if (tail := fitted_by_label(values, own))}
     evidence: Floats = np.sum([evidence_by_label(tails[kind], numbers_of[kind], own) for kind in tails], axis=0)
-    return Detector(inputs, labels, forest, tails, fitted_by_label(evidence[~out], own[~out], exact=True))
+    total = fitted(evidence[~out], exact=True)
+    return Detector(inputs, labels, forest, tails, {ALL: total} if total else {})
 
 
 def _forest(matrix: npt.NDArray[np.float32], options: TrainingOptions) -> Forest:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from ndr.errors import near_miss
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_c import fg_c as fg_c_table
-from ndr.tables.settings import PLACE, Inert, Spec, inert
+from ndr.tables.settings import PLACE, TRANSPORT, Inert, Spec, inert
 
 _TYPES = {**fg_a_table.columns, **fg_c_table.columns}
 _NUMBERS = ("int", "float", "boolean")
@@ -45,12 +45,14 @@ class ModelChoice(Spec):
     )
     content_type: ContentType = Field(default="application/json", description="of what the endpoint is sent")
     accept: ContentType = Field(default="application/json", description="of what the endpoint is to answer")
-    timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
-    max_payload_mb: float = Field(default=5.0, gt=0, le=25, description="in MiB")
-    max_records_per_payload: int = Field(default=200, ge=1, le=100_000)
-    max_retries: int = Field(default=3, ge=0, le=20, description="after the first try of a payload")
-    backoff_seconds: float = Field(default=1.0, ge=0, le=300, description="the longest first wait; doubled each time")
-    max_workers: int = Field(default=1, ge=1, le=64, description="payloads under way at once")
+    timeout_seconds: float = Field(default=60.0, gt=0, le=3600, json_schema_extra=TRANSPORT)
+    max_payload_mb: float = Field(default=5.0, gt=0, le=25, description="in MiB", json_schema_extra=TRANSPORT)
+    max_records_per_payload: int = Field(default=200, ge=1, le=100_000, json_schema_extra=TRANSPORT)
+    max_retries: int = Field(default=3, ge=0, le=20, description="after the first try", json_schema_extra=TRANSPORT)
+    backoff_seconds: float = Field(
+        default=1.0, ge=0, le=300, description="the longest first wait; doubled each time", json_schema_extra=TRANSPORT
+    )
+    max_workers: int = Field(default=1, ge=1, le=64, description="payloads under way", json_schema_extra=TRANSPORT)
 
     @model_validator(mode="after")
     def _one_model(self) -> ModelChoice:
@@ -128,7 +130,7 @@ class Inference(Spec):
     payload: Payload = Payload()
     prediction_schema: PredictionSchema = PredictionSchema()
     alert_share: float = Field(
-        default=0.0002, ge=0, le=1, allow_inf_nan=False, description="share of usual rows that may be labelled anomalous"
+        default=0.0005, ge=0, le=1, allow_inf_nan=False, description="share of usual rows that are labelled anomalous"
     )
     feature_inputs: Inert = inert("what is scored are the rows of fg_a and fg_c; " + PLACE)
     join_keys: Inert = inert("rows are joined by the keys of the tables")

@@ -84,7 +84,7 @@ def predictions(
 
     - ``prediction_score`` in [0, 1): the share of the rows that the model was trained on that look more normal, beyond
       the last of them by an exponential tail. ``prediction_label`` is ``anomalous`` when no more than ``alert_share``
-      (0.0002) of them would be called so, else ``normal``.
+      (0.0005) of them would be called so, else ``normal``.
     - ``evidence`` is the sum of ``evidence_<kind>``, in nats: -ln of the share of training rows of the same window
       length whose number of this kind is at least as high. ``leading`` is the kind with the most.
     - ``explanation``: signed contributions that sum to ``evidence``, greatest first, each with the value, what is usual

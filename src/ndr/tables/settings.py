@@ -44,6 +44,10 @@ Inert = Any
 """A key of the previous platform that is accepted and does nothing here; its description says what holds instead."""
 
 
+TRANSPORT: dict[str, Any] = {"transport": True}
+"""What marks a field that says how data travel, and changes no number."""
+
+
 def inert(instead: str) -> Any:
     """The field of such a key."""
     return Field(default=None, description=instead)
