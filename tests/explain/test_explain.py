@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from day.lakes import run, write
+from day.pasts import some
 from explain.scenes import AT, ATTACKER, CALM, DOORS, NIGHT, SINK, UPLOADS, explain, made, night
 
 Lake = tuple[Path, tuple[str, Path]]
@@ -106,19 +109,30 @@ def test_local_time_is_told_where_people_do_not_live_by_utc(scored: Lake, tmp_pa
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake of one night, without baselines, in logs that are out for the terminal."""
+    """A lake of one night, with provisional baselines, of logs that are out for the terminal."""
     folder = tmp_path_factory.mktemp("bare")
-    hostile = [each | {"event_reason": "\x1b[2J\nowned", "application": "\x1b]0;x\x07"} for each in night()]
-    run(folder / "lake", write(folder / "log.json", hostile))
+    hostile = {"event_reason": "\x1b[2J\nowned", "application": "\x1b]0;x\x07"}
+    run(folder / "lake", write(folder / "log.json", [each | hostile for each in [*some(NIGHT), *night()]]))
     return folder / "lake"
 
 
-def test_without_baselines_it_says_what_is_lacking_and_tells_the_traffic(bare: Path) -> None:
-    answer = explain(bare, "--verify")
+def test_of_a_first_night_it_says_that_the_baselines_are_provisional(bare: Path) -> None:
+    answer = explain(bare, "--at", AT, "--window", "w_1h")
+    assert answer.code == 0, answer.err or answer.out
+    assert "These baselines are provisional" in answer.out
+    assert "Cold start: it has too little past of its own" in answer.out
+
+
+def test_without_deviations_it_says_what_is_lacking_and_tells_the_traffic(bare: Path, tmp_path: Path) -> None:
+    lake = shutil.copytree(bare, tmp_path / "lake")
+    with closing(sqlite3.connect(lake / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM parts WHERE table_name IN ('fg_c', 'predictions')")
+    answer = explain(lake, "--verify")
     assert answer.code == 0, answer.err or answer.out
     assert "not held against anything" in answer.out
-    assert "baselines need 9 days of logs, you have 1" in answer.out
+    assert "ndr build fg_c compares it" in answer.out
     assert SINK in answer.out
+    assert "values of fg_a recomputed" in answer.out
     assert "all equal" in answer.out
 
 

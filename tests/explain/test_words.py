@@ -14,6 +14,7 @@ from ndr.explaining.words import TECHNIQUES, _more_unusual, contributions, sente
 from ndr.metrics import BY_NAME, METRICS
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.specs import Config
+from ndr.standing import Standing
 from ndr.table import Publication
 from ndr.time import DAY, Interval
 
@@ -153,6 +154,15 @@ def test_without_a_score_the_deviations_are_told() -> None:
     assert told.leading == "beacon"
     assert "there is no model yet; ndr train makes one" in said(told)
     assert contributions(told)[0]["words"].endswith("usually 7 in its segment, z -3.5")
+
+
+def test_without_baselines_it_says_how_many_days_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ndr.explaining.words.standing", lambda shop: Standing(None, 1, 9, 0))
+    alone = Case("10.1.1.1", "w_1h", Interval(END - DAY / 24, END), PLACE, None, None, None)
+    told = said(alone)
+    assert "not held against anything" in told
+    assert "baselines need 9 days of logs, you have 1" in told
+    assert contributions(alone) == []
 
 
 def test_every_technique_has_a_name() -> None:
