@@ -92,11 +92,12 @@ def host(rank: int = 1, **changes: Any) -> Host:
             Contribution("other_features", 4.2, None, None, "", ""),
         ),
         "peers": (
-            Peer("10.10.0.10", 22, 412, 31_000_000, 2_100_000, None, rare=True),
-            Peer("203.0.113.9", None, 3, None, None, 2, rare=True),
-            Peer("10.10.0.2", 443, 1200, 5_000, 42_000_000, 3120, rare=False),
+            Peer("10.10.0.10", 1, (22,), 1, 412, 31_000_000, 2_100_000, 1, rare=True, seen=0),
+            Peer("203.0.113.9", 1, (), 0, 3, None, None, 0, rare=True, seen=2),
+            Peer("10.10.0.31", 622, (3, 9990), 621, 700, 36_000, 0, 57, rare=True, seen=80),
+            Peer("10.10.0.2", 2, (80, 443), 2, 1200, 5_000, 42_000_000, 0, rare=False, seen=3120),
         ),
-        "pairs": 64, "new_pairs": 58,
+        "pairs": 664, "new_pairs": 58, "all_peers": 65,
         "beacon": Beacon("198.51.100.7", 443, 1800.0, 45, 0.91),
         "episodes": (
             Episode(PEAK - SLICE * 4, PEAK + SLICE * 3, "lateral_movement", 41.0, 17),
@@ -115,7 +116,7 @@ def hostile(rank: int, name: str) -> Host:
         leading="beacon",
         techniques=(name[:20],),
         beacon=Beacon(name, 443, 60.0, 3, 0.5),
-        peers=(Peer(name, 443, 1, 1, 1, None, rare=True),),
+        peers=(Peer(name, 1, (443,), 1, 1, 1, 1, 1, rare=True, seen=0),),
         contributions=(Contribution(name, 1.0, 1.0, 0.0, name, name),),
         deviations=(Deviation(name, 3.0, 1.0, 2.0, name),),
     )
@@ -133,6 +134,6 @@ def findings(*hosts: Host, **changes: Any) -> Findings:
         "quality": Quality(12, 1_240_000, 1_234_567, {"no usable time": 12, "no source address": 3}, {"lab": 5418},
                            {"negative bytes": 7}),
         "baselines": (Baselines(regular, START, START + 4 * DAY), Baselines(later, START + 4 * DAY, ENDS[-1])),
-        "model": Model("isolation_forest", "0a1b2c3d4e5f", {"Trained on": "38,000 windows of 40 hosts"}, 38_000),
+        "model": Model("isolation_forest", "0a1b2c3d4e5f", {"Trained on": "38,000 windows of 40 hosts"}),
     }  # fmt: skip
     return Findings(**told | changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,14 @@ def test_evidence_and_alarms_are_the_greatest_of_each_quarter_hour(findings: Fin
 
 def test_the_stranger_is_told_as_a_pair_that_was_never_met(findings: Findings) -> None:
     first, *others = the(findings).peers
-    assert (first.address, first.port, first.seen, first.rare) == (STRANGER, 22, None, True)
+    assert (first.address, first.pairs, first.ports, first.fresh, first.rare) == (STRANGER, 1, (22,), 1, True)
     assert (first.sessions, first.sent, first.received) == (40, 40 * 5_000_000, 40 * 50)
-    assert all(peer.seen for peer in others)
-    assert (the(findings).pairs, the(findings).new_pairs) == (1 + len(others), 1)
+    assert all(peer.seen and not peer.fresh for peer in others)
+    assert (the(findings).pairs, the(findings).new_pairs, the(findings).all_peers) == (
+        1 + len(others),
+        1,
+        1 + len(others),
+    )
 
 
 def test_the_model_is_told_with_what_it_learned_from(findings: Findings, lake: OpenLake) -> None:
@@ -172,6 +177,12 @@ def test_a_part_of_the_period_and_fewer_hosts(lake: OpenLake) -> None:
     assert calm.ends == tuple(WEDNESDAY + TEN + n * QUARTER for n in range(1, 5))
     nothing = gather(lake.shop, "a lake", Interval(MONDAY, MONDAY + DAY), 5, None)
     assert (nothing.hosts, nothing.windows) == ((), 0)
+
+
+def test_what_is_lacking_is_told_where_nothing_is_scored(lake: OpenLake) -> None:
+    bare = gather(replace(lake.shop, models=None), "a lake", None, 5, None)
+    assert (bare.period, bare.hosts) == (None, ())
+    assert bare.lacking == "no model is in force; ndr train makes one, and ndr score lets it score"
 
 
 def test_only_what_is_shown_is_read(lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:

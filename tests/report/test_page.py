@@ -125,7 +125,7 @@ def test_deviations_are_told_in_words(outline: Outline) -> None:
         "1 incoming session in 30 minutes, usually 12 -4.1 robust deviations from its own past",
         "Calls 198.51.100.7 port 443 about every 30 min (45 connections); beacon score 0.91 of 1.",
         "Compared with its segment over 7 days, because it has too little history of its own.",
-        "64 pairs of peer and port, 58 of them new; 61 more pairs not shown",
+        "664 pairs of peer and port, 58 of them new; 61 more peers not shown",
         "T1021 Remote Services, T1570 Lateral Tool Transfer",
         "Provisional: made of less history than baselines need",
         "brought 1,240,000 records: 1,234,567 sessions, 15 quarantined, 5,418 filtered.",
@@ -133,6 +133,20 @@ def test_deviations_are_told_in_words(outline: Outline) -> None:
         "The safelist covers 2 alerts",
     ):
         assert told in words
+
+
+def test_ports_are_told_one_by_one_or_by_their_range(outline: Outline) -> None:
+    words = "".join(outline.words)
+    for told in (
+        "10.10.0.1022412",
+        "203.0.113.9none3",
+        "10.10.0.31621 from 3 to 9990, none700",
+        "10.10.0.280, 4431,200",
+    ):
+        assert told in words
+    assert "not there" in words
+    assert "57 of 622 pairs" in words
+    assert "rare 2 sessions" in words
 
 
 def test_the_commands_to_go_on_with_can_be_pasted(outline: Outline) -> None:

@@ -72,7 +72,7 @@ def normal(table: Table, key: str | None, keys: Collection[str], columns: Sequen
 
 
 def meetings(pairs: ir.Table, own: ir.Table, of_segment: ir.Table, limit: int) -> ir.Table:
-    """The pairs of the hosts in ``meetings`` with how often the baseline saw them: new and rare ones first, a few each.
+    """The peers of the hosts in ``meetings``, and how often the baseline saw their pairs: a few each.
 
     Cold hosts are looked up among the pairs of their segment, as everywhere.
     """
@@ -109,17 +109,24 @@ def meetings(pairs: ir.Table, own: ir.Table, of_segment: ir.Table, limit: int) -
 
 
 def _first_met(rows: ir.Table, limit: int) -> ir.Table:
+    """The pairs of each peer as one row, the peers with new and rare ones first."""
     seen = ibis.ifelse(rows.warm, rows.host_seen, rows.segment_seen)
     rare = ibis.ifelse(rows.warm, rows.host_rare, rows.segment_rare)
     told = rows.select(
-        "host_ip", "dst_ip", "sessions", "sent", "received", dst_port=rows.dst_port.nullif(NO_PORT), seen=seen,
+        "host_ip", "dst_ip", "by_bytes", "sessions", "sent", "received", port=rows.dst_port.nullif(NO_PORT), seen=seen,
         rare=rare.fill_null(1), fresh=ibis.ifelse(seen.isnull(), 1, 0),
-        weight=ibis.ifelse(rows.by_bytes, rows.sent, rows.sessions).fill_null(0),
+    )  # fmt: skip
+    peers = told.group_by(["host_ip", "dst_ip", "by_bytes"]).agg(
+        pairs=told.count(), ports=told.port.nunique(), first_port=told.port.min(), last_port=told.port.max(), fresh=told.fresh.sum(),
+        rare=told.rare.max(), seen=told.seen.sum(), sessions=told.sessions.sum(), sent=told.sent.sum(),
+        received=told.received.sum(), most_fresh=told.fresh.max(),
     )  # fmt: skip
     of_host = ibis.window(group_by="host_ip")
-    order = [ibis.desc("fresh"), ibis.desc("rare"), ibis.desc("weight"), "dst_ip", "dst_port"]
-    placed = told.mutate(
-        pairs=told.count().over(of_host), new_pairs=told.fresh.sum().over(of_host),
-        place=ibis.row_number().over(ibis.window(group_by="host_ip", order_by=order)),
+    weight = ibis.ifelse(peers.by_bytes, peers.sent, peers.sessions).fill_null(0)
+    order = [ibis.desc("most_fresh"), ibis.desc("rare"), ibis.desc("weight"), "dst_ip"]
+    placed = peers.mutate(
+        weight=weight, all_pairs=peers.pairs.sum().over(of_host), all_fresh=peers.fresh.sum().over(of_host),
+        all_peers=peers.count().over(of_host),
     )  # fmt: skip
+    placed = placed.mutate(place=ibis.row_number().over(ibis.window(group_by="host_ip", order_by=order)))
     return placed.filter(placed.place < limit).order_by("host_ip", "place")

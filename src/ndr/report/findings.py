@@ -59,16 +59,23 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Peer:
-    """A peer and port that the host met in its most remarkable window."""
+    """A peer that the host met in its most remarkable window, on one port or several."""
 
     address: str
-    port: int | None
+    pairs: int
+    """On how many ports; a protocol without ports counts as one."""
+    ports: tuple[int, ...]
+    """The least and the greatest, once if they are the same; empty where the protocol has none."""
+    port_count: int
     sessions: int
     sent: int | None
     received: int | None
-    seen: int | None
-    """Sessions in the baseline; None when the pair is not there: it is new."""
+    fresh: int
+    """How many of the pairs the baseline does not hold."""
     rare: bool
+    """Whether it hardly holds one of them."""
+    seen: int
+    """Sessions in the baseline."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +135,9 @@ class Host:
     contributions: tuple[Contribution, ...] = ()
     peers: tuple[Peer, ...] = ()
     pairs: int = 0
-    """All pairs that the host met in that window, and how many of them are new."""
+    """All pairs of peer and port that the host met in that window."""
     new_pairs: int = 0
+    all_peers: int = 0
     beacon: Beacon | None = None
     episodes: tuple[Episode, ...] = ()
 
@@ -162,8 +170,6 @@ class Model:
     version: str
     facts: Mapping[str, str]
     """Title -> text, in the order in which they are told."""
-    rows: int | None = None
-    """The windows that it was trained on."""
 
 
 @dataclass(frozen=True)

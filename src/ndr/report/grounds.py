@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ndr.report import words
-from ndr.report.findings import Baselines, Findings, Model, Quality
+from ndr.report.findings import Baselines, Findings, Model
 from ndr.report.markup import Html, element, joined
 
 
 def grounds(findings: Findings) -> Html:
     """The sections below the hosts."""
-    parts = [_baselines(findings), _model(findings.model), _quality(findings.quality), _reading()]
+    parts = [_baselines(findings), _model(findings.model), _quality(findings), _reading()]
     return joined((part for part in parts if part), "\n")
 
 
@@ -60,13 +60,15 @@ def _model(model: Model | None) -> Html | None:
     return element("section", element("h2", "The model"), element("dl", *listed, class_="facts"), id="model")
 
 
-def _quality(quality: Quality | None) -> Html | None:
+def _quality(findings: Findings) -> Html | None:
+    quality = findings.quality
     if quality is None:
         return None
+    where = "with records of this period" if findings.period else "of this lake"
     lost, left = sum(quality.quarantined.values()), sum(quality.filtered.values())
     lead = element(
         "p",
-        f"The {words.counted(quality.files, 'import')} with records of this period brought {quality.read:,} records: "
+        f"The {words.counted(quality.files, 'import')} {where} brought {quality.read:,} records: "
         f"{quality.sessions:,} sessions, {lost:,} quarantined, {left:,} filtered.",
     )
     tables = [

@@ -27,9 +27,8 @@ def _article(host: Host, findings: Findings) -> Html:
         element("h3", f"{host.rank}. ", element("bdi", host.address), *_name(host)),
         element("p", " · ".join(filter(None, (words.leading(host.leading), host.severity))), class_="gist"),
     )
-    rows = findings.model.rows if findings.model else None
     parts = [
-        _lead(host), _facts(host, rows), _episodes(host), _deviations(host.deviations, host.window),
+        _lead(host), _facts(host), _episodes(host), _deviations(host.deviations, host.window),
         _timeline(host, findings), _contributions(host.contributions), _peers(host), _next(host, findings.lake),
     ]  # fmt: skip
     inside = element("div", *parts, class_="inside")
@@ -60,12 +59,12 @@ def _lead(host: Host) -> Html:
     )  # fmt: skip
 
 
-def _facts(host: Host, rows: int | None) -> Html:
+def _facts(host: Host) -> Html:
     """The numbers of its most remarkable window."""
-    score, odds = words.score(host.score, rows), words.odds(host.score, rows)
+    odds = element("small", words.odds(host.score), " windows of the training")
     facts = [
         ("Led by", [words.leading(host.leading)]),
-        ("Score", [f"{score} ", element("small", odds, " windows of the training")]),
+        ("Score", [f"{words.score(host.score)} ", odds]),
         ("Evidence", [f"{host.evidence:.1f} nats"]),
         ("Severity", [host.severity or "none"]),
         ("Techniques", [joined((_technique(each) for each in host.techniques), ", ")] if host.techniques else ["none"]),
@@ -201,37 +200,38 @@ def _peers(host: Host) -> Html | None:
         return None
     told = [_beacon(host.beacon)] if host.beacon else []
     if host.peers:
-        more = host.pairs - len(host.peers)
-        rest = f"; {words.counted(more, 'more pair')} not shown" if more > 0 else ""
+        more = host.all_peers - len(host.peers)
+        rest = f"; {words.counted(more, 'more peer')} not shown" if more > 0 else ""
         caption = f"{words.counted(host.pairs, 'pair')} of peer and port, {host.new_pairs:,} of them new{rest}"
         head = _head("Peer", "Port#", "Sessions#", "Sent#", "Received#", "In the baseline")
-        rows = map(_peer, host.peers)
-        told.append(
-            element(
-                "table", element("caption", caption), element("thead", head), element("tbody", *rows), class_="peers"
-            )
-        )
+        body = element("tbody", *map(_peer, host.peers))
+        told.append(element("table", element("caption", caption), element("thead", head), body, class_="peers"))
     return _part("Whom it met then", *told)
 
 
 def _peer(peer: Peer) -> Html:
-    mark = "new" if peer.seen is None else "rare" if peer.rare else None
-    seen = "not there" if peer.seen is None else words.counted(peer.seen, "session")
+    mark, told = "rare" if peer.rare else None, words.counted(peer.seen, "session")
+    if peer.fresh:
+        mark, told = "new", "not there" if peer.fresh == peer.pairs else f"{peer.fresh:,} of {peer.pairs:,} pairs"
     badge = element("strong", mark, class_="badge") if mark else None
+    sent, received = ("unknown" if each is None else size(each) for each in (peer.sent, peer.received))
     return element(
         "tr",
         element("th", element("bdi", peer.address), scope="row"),
-        element("td", "none" if peer.port is None else str(peer.port), class_="number", data_label="port"),
+        element("td", _ports(peer), class_="number", data_label="port"),
         element("td", f"{peer.sessions:,}", class_="number", data_label="sessions"),
-        element("td", "unknown" if peer.sent is None else size(peer.sent), class_="number", data_label="sent"),
-        element(
-            "td",
-            "unknown" if peer.received is None else size(peer.received),
-            class_="number",
-            data_label="received",
-        ),
-        element("td", badge, " " if badge else None, seen, class_="seen"),
+        element("td", sent, class_="number", data_label="sent"),
+        element("td", received, class_="number", data_label="received"),
+        element("td", badge, " " if badge else None, told, class_="seen"),
     )
+
+
+def _ports(peer: Peer) -> str:
+    """The ports, or how many there are between which; ICMP and its like have none."""
+    told = list(map(str, peer.ports))
+    if peer.port_count > len(told):
+        told = [f"{peer.port_count:,} from {' to '.join(told)}"]
+    return ", ".join(told if peer.pairs == peer.port_count else [*told, "none"])
 
 
 def _beacon(beacon: Beacon) -> Html:

@@ -28,7 +28,7 @@ def model_of(shop: Workshop, root: Path) -> Model | None:
         _, manifest = artefacts.load(folder)
     except ModelError:  # it was replaced since it was loaded
         return Model(scorer.name, scorer.version, {})
-    return Model(scorer.name, scorer.version, _told(manifest.training), manifest.training.rows)
+    return Model(scorer.name, scorer.version, _told(manifest.training))
 
 
 def _told(facts: Facts) -> dict[str, str]:

@@ -51,8 +51,8 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         lines=tuple(_line(column, row, material) for column in material.metrics[address]),
         deviations=_deviations(row), contributions=_contributions(row), beacon=_beacon(row),
         peers=tuple(_peer(each) for each in met),
-        pairs=int(met[0]["pairs"]) if met else 0, new_pairs=int(met[0]["new_pairs"]) if met else 0,
         episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading, e.evidence, e.windows) for e in alerts),
+        **_totals(met),
     )  # fmt: skip
 
 
@@ -104,9 +104,19 @@ def _beacon(row: Row) -> Beacon | None:
     )  # fmt: skip
 
 
+def _totals(met: Sequence[Row]) -> dict[str, int]:
+    """How many pairs and peers there were in the window, shown or not."""
+    first = met[0] if met else {"all_pairs": 0, "all_fresh": 0, "all_peers": 0}
+    told = {"pairs": "all_pairs", "new_pairs": "all_fresh", "all_peers": "all_peers"}
+    return {name: int(first[column]) for name, column in told.items()}
+
+
 def _peer(row: Row) -> Peer:
-    sent, received, seen = (_whole(row[name]) for name in ("sent", "received", "seen"))
-    return Peer(row["dst_ip"], row["dst_port"], int(row["sessions"]), sent, received, seen, row["rare"] == 1)
+    ports = tuple(sorted({row[name] for name in ("first_port", "last_port") if row[name] is not None}))
+    return Peer(
+        row["dst_ip"], int(row["pairs"]), ports, int(row["ports"]), int(row["sessions"]), _whole(row["sent"]), _whole(row["received"]),
+        int(row["fresh"]), row["rare"] == 1, _whole(row["seen"]) or 0,
+    )  # fmt: skip
 
 
 def _whole(value: Any) -> int | None:

@@ -172,21 +172,17 @@ def signed(value: float) -> str:
     return f"{'+' if value > 0 else ''}{number(value)}"
 
 
-def odds(score: float, rows: int | None = None) -> str:
-    """How rare a score is among the windows of the training: ``1 in 2,000``; of ``rows``, none may be as remarkable."""
+def odds(score: float) -> str:
+    """How rare a score is among the windows of the training: ``1 in 2,000``."""
     left = 1 - min(max(score, 0.0), 1.0)
-    if rows and left * rows < 1:
-        return f"beyond all {rows:,}"
     if left <= 0:
         return "beyond all"
     digits = 10 ** max(len(f"{1 / left:.0f}") - 2, 0)
     return f"1 in {round(1 / left / digits) * digits:,.0f}"
 
 
-def score(value: float, rows: int | None = None) -> str:
-    """A score with as many nines as it has, and the digit after them; no more than ``rows`` of the training tell."""
-    if rows and (1 - value) * rows < 1:
-        return f"above {score(1 - 1 / rows)}"
+def score(value: float) -> str:
+    """A score with as many nines as it has, and the digit after them."""
     nines = -math.log10(max(1 - value, 1e-11))
     return f"{value:.{max(3, math.floor(nines) + 1)}f}"
 
