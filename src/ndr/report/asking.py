@@ -117,9 +117,9 @@ def _first_met(rows: ir.Table, limit: int) -> ir.Table:
         rare=rare.fill_null(1), fresh=ibis.ifelse(seen.isnull(), 1, 0),
     )  # fmt: skip
     peers = told.group_by(["host_ip", "dst_ip", "by_bytes"]).agg(
-        pairs=told.count(), ports=told.port.nunique(), first_port=told.port.min(), last_port=told.port.max(), fresh=told.fresh.sum(),
-        rare=told.rare.max(), seen=told.seen.sum(), sessions=told.sessions.sum(), sent=told.sent.sum(),
-        received=told.received.sum(), most_fresh=told.fresh.max(),
+        pairs=told.count(), ports=told.port.nunique(), first_port=told.port.min(), last_port=told.port.max(),
+        fresh=told.fresh.sum(), most_fresh=told.fresh.max(), rare=told.rare.max(), seen=told.seen.sum(),
+        sessions=told.sessions.sum(), sent=told.sent.sum(), received=told.received.sum(),
     )  # fmt: skip
     of_host = ibis.window(group_by="host_ip")
     weight = ibis.ifelse(peers.by_bytes, peers.sent, peers.sessions).fill_null(0)

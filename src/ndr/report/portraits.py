@@ -113,10 +113,9 @@ def _totals(met: Sequence[Row]) -> dict[str, int]:
 
 def _peer(row: Row) -> Peer:
     ports = tuple(sorted({row[name] for name in ("first_port", "last_port") if row[name] is not None}))
-    return Peer(
-        row["dst_ip"], int(row["pairs"]), ports, int(row["ports"]), int(row["sessions"]), _whole(row["sent"]), _whole(row["received"]),
-        int(row["fresh"]), row["rare"] == 1, _whole(row["seen"]) or 0,
-    )  # fmt: skip
+    pairs, count, sessions, fresh = (int(row[name]) for name in ("pairs", "ports", "sessions", "fresh"))
+    sent, received, seen = (_whole(row[name]) for name in ("sent", "received", "seen"))
+    return Peer(row["dst_ip"], pairs, ports, count, sessions, sent, received, fresh, row["rare"] == 1, seen or 0)
 
 
 def _whole(value: Any) -> int | None:
