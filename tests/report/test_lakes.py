@@ -180,7 +180,7 @@ def test_a_part_of_the_period_and_fewer_hosts(lake: OpenLake) -> None:
 
 
 def test_what_is_lacking_is_told_where_nothing_is_scored(lake: OpenLake) -> None:
-    bare = gather(replace(lake.shop, models=None), "a lake", None, 5, None)
+    bare = gather(replace(lake.shop, in_force=lambda: None), "a lake", None, 5, None)
     assert (bare.period, bare.hosts) == (None, ())
     assert bare.lacking == "no model is in force; ndr train makes one, and ndr score lets it score"
 

@@ -172,10 +172,10 @@ def test_a_page_that_would_be_too_large_is_coarser_and_then_shorter(monkeypatch:
 
 def test_many_hosts_over_a_long_time_stay_below_the_limit() -> None:
     hosts = tuple(host(n) for n in range(1, 26))
-    wide = findings(*(replace(each, course=each.course * 8, alarms=each.alarms * 8) for each in hosts))
+    wide = findings(*(replace(each, course=each.course * 4, alarms=each.alarms * 4) for each in hosts))
     assert len(page(findings(*hosts)).encode()) < LIMIT / 2, "a week of 25 hosts has room"
-    steps = tuple(wide.ends[0] + n * wide.step for n in range(len(wide.ends) * 8))
-    lines = {part: getattr(hosts[0].lines[0], part) * 8 for part in ("values", "low", "median", "high", "ceiling")}
+    steps = tuple(wide.ends[0] + n * wide.step for n in range(len(wide.ends) * 4))
+    lines = {part: getattr(hosts[0].lines[0], part) * 4 for part in ("values", "low", "median", "high", "ceiling")}
     long = replace(hosts[0].lines[0], **lines)
     wide = replace(wide, ends=steps, hosts=tuple(replace(each, lines=(long,) * 3) for each in wide.hosts))
     assert len(page(wide).encode()) < LIMIT
