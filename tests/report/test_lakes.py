@@ -23,6 +23,7 @@ from ndr.report.models import model_of
 from ndr.summary import host_rows, stored
 from ndr.tables.fg_a import fg_a
 from ndr.tables.fg_b_host import fg_b_host
+from ndr.tables.fg_b_segment import fg_b_segment
 from ndr.tables.predictions import predictions
 from ndr.time import Interval, iso
 from worlds import World
@@ -30,6 +31,7 @@ from worlds import World
 TUESDAY, WEDNESDAY = MONDAY + DAY, MONDAY + 2 * DAY
 TEN = timedelta(hours=10)
 FLOOD = WEDNESDAY + TEN + 4 * QUARTER
+NEWCOMER = "10.1.1.200"
 STRANGER = "198.51.100.66"
 
 
@@ -43,10 +45,11 @@ def flood() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, Path]]:
-    """A lake of two hosts with a calm Tuesday and a Wednesday on which one of them is not calm; and its options."""
+    """A lake of two hosts with a calm Tuesday, and a Wednesday on which one is not calm and a third comes."""
     folder = tmp_path_factory.mktemp("report")
     calm = [row for day in (TUESDAY, WEDNESDAY) for row in some(day + TEN, 8)]
-    log = write(folder / "log.json", [*calm, *flood()])
+    newcomer = some(WEDNESDAY + TEN, 8, source_ip=NEWCOMER)[::2]
+    log = write(folder / "log.json", [*calm, *newcomer, *flood()])
     log.write_text(log.read_text(encoding="utf-8") + text([record(FLOOD, source_ip="nobody")]), encoding="utf-8")
     jobs = {
         "fg_b_builder": BASELINES, "fg_c_builder": {"metrics": METRICS}, "inference_predictions": {"alert_share": 0.05},
@@ -85,12 +88,10 @@ def test_the_period_is_that_of_the_predictions(findings: Findings, lake: OpenLak
     assert findings.ends[-1] == ends[-1]
     assert len(findings.ends) == (ends[-1] - ends[0]) // QUARTER + 1
     assert findings.windows == len(ends)
-    assert (findings.hosts_seen, findings.hosts_alerted) == (2, len(findings.hosts))
-    assert findings.sessions == sum(
-        1 for row in [*some(WEDNESDAY + TEN, 8), *flood()] if row["event_end"] >= iso(ends[0])[:19]
-    )
+    assert (findings.hosts_seen, findings.hosts_alerted, findings.cold_hosts) == (3, len(findings.hosts), 1)
+    assert findings.sessions == 16 + 8 + 40, "those of Wednesday"
     assert findings.quality is not None
-    assert (findings.quality.read, findings.quality.sessions) == (73, 72)
+    assert (findings.quality.read, findings.quality.sessions) == (81, 80)
     assert sum(findings.quality.quarantined.values()) == 1
 
 
@@ -167,7 +168,7 @@ def test_the_model_is_told_with_what_it_learned_from(findings: Findings, lake: O
     assert findings.model is not None
     assert lake.shop.model is not None
     assert findings.model.version == lake.shop.model.version
-    assert re.fullmatch(r"\d+ windows of 2 hosts", findings.model.facts["Trained on"])
+    assert re.fullmatch(r"\d+ windows of 3 hosts", findings.model.facts["Trained on"])
 
 
 def test_a_part_of_the_period_and_fewer_hosts(lake: OpenLake) -> None:
@@ -177,6 +178,20 @@ def test_a_part_of_the_period_and_fewer_hosts(lake: OpenLake) -> None:
     assert calm.ends == tuple(WEDNESDAY + TEN + n * QUARTER for n in range(1, 5))
     nothing = gather(lake.shop, "a lake", Interval(MONDAY, MONDAY + DAY), 5, None)
     assert (nothing.hosts, nothing.windows) == ((), 0)
+
+
+def test_a_cold_host_is_held_against_its_segment(lake: OpenLake) -> None:
+    calm = gather(lake.shop, "a lake", Interval(WEDNESDAY + TEN, FLOOD), 3, None)
+    cold = the(calm, NEWCOMER)
+    assert (cold.cold, cold.source, cold.segment) == (True, "segment", "10.1.1.0/24")
+    rows = host_rows(fg_b_segment, lake.shop, None, None, 1000)
+    usual = next(
+        r for r in rows if (r["segment_id"], r["window_label"], r["time_band"]) == (cold.segment, "w_15m", "WD_WORKING")
+    )
+    for line in cold.lines:
+        assert line.median == (usual[f"{line.metric}_median"],) * 4
+    (peer,) = cold.peers
+    assert (peer.address, peer.fresh, peer.seen) == ("203.0.113.5", 0, 16), "its segment knows the peer"
 
 
 def test_what_is_lacking_is_told_where_nothing_is_scored(lake: OpenLake) -> None:
