@@ -25,7 +25,7 @@ from ndr.tables.fg_a import fg_a
 from ndr.tables.fg_b_host import fg_b_host
 from ndr.tables.fg_b_segment import fg_b_segment
 from ndr.tables.predictions import predictions
-from ndr.time import Interval, iso
+from ndr.time import Interval
 from worlds import World
 
 TUESDAY, WEDNESDAY = MONDAY + DAY, MONDAY + 2 * DAY
