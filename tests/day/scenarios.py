@@ -18,7 +18,7 @@ def _run(lake: Path, *paths: Path, batch: tuple[str, int, int] | None = None) ->
         name, first, last = batch
         start, end = (f"{(START + quarters * QUARTER).isoformat()}Z" for quarters in (first, last))
         named = ["--mini-batch-id", name, "--batch-start", start, "--batch-end", end]
-    return ["run", *map(str, paths), "--lake", str(lake), "--format", "json", "--threads", "2", *named]
+    return ["run", *map(str, paths), "--lake", str(lake), "--no-warmup", "--format", "json", "--threads", "2", *named]
 
 
 def _must(command: list[str]) -> None:

@@ -12,7 +12,18 @@ from ndr.lake import LocalLake
 
 
 def start(lake: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ndr.cli", "run", *map(str, arguments), "--lake", str(lake), "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "ndr.cli",
+        "run",
+        *map(str, arguments),
+        "--lake",
+        str(lake),
+        "--no-warmup",
+        "--format",
+        "json",
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)  # noqa: S603
 
 
