@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detection.page import BY_KIND, Judged, pages, recorded
-from benchmarks.detection.rankings import all_rankings, out_of_sample, scored_matrix, windows
+from benchmarks.detection.rankings import all_rankings, behaviour, out_of_sample, scored_matrix, windows
 from benchmarks.detection.worlds import WORLDS, World, lake
 from ndr.evaluation import PLACES, Scored, evaluate
 from ndr.sources.truth import KnownAttack
@@ -33,11 +33,12 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
 def measured(world: World, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
     """How well each ranking finds the attacks of one enterprise."""
     with lake(world, seed, folder) as (opened, attacks):
-        matrix = scored_matrix(opened.shop)
+        own = behaviour(opened.shop)
+        matrix = scored_matrix(opened.shop, own)
         if world.quiet_days:
             return {name: _judged(windows(rows), scores, attacks)
                     for name, (rows, scores) in out_of_sample(matrix).items()}  # fmt: skip
-        found = all_rankings(opened.shop, matrix)
+    found = all_rankings(own, matrix)
     rows = windows(matrix)
     told = {name: _judged(rows, scores, attacks) for name, scores in found.items()}
     return told | {name: {**told[name], "alone": _alone(rows, found[name], attacks)} for name in BY_KIND}

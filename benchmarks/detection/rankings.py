@@ -55,10 +55,9 @@ def windows(matrix: pa.Table) -> Scored:
     return Scored(np.array(matrix["host_ip"].to_pylist(), object), ends - lengths, ends, np.zeros(len(ends)))
 
 
-def scored_matrix(shop: Workshop) -> pa.Table:
+def scored_matrix(shop: Workshop, own: pa.Table) -> pa.Table:
     """The rows that are scored, each with all of FG-A and what the model sees."""
     matrix = training_matrix(shop, None, _EVERYTHING)
-    own = behaviour(shop)
     kept = own.select([*_KEYS, *(c for c in _COLUMNS if c not in matrix.column_names)])
     return matrix.drop_columns([c for c, kind in zip(matrix.column_names, matrix.schema.types, strict=True)
                                 if pa.types.is_nested(kind)]).join(kept, list(_KEYS), join_type="inner")  # fmt: skip
@@ -70,12 +69,11 @@ def behaviour(shop: Workshop) -> pa.Table:
     return pa.Table.from_batches(shop.engine.batches(shop.engine.compile(rows), {"rows": stored(fg_a, shop)}))
 
 
-def all_rankings(shop: Workshop, matrix: pa.Table) -> dict[str, Scores]:
-    """What every way of ranking says of the rows of the matrix."""
+def all_rankings(own: pa.Table, matrix: pa.Table) -> dict[str, Scores]:
+    """What every way of ranking says of the rows of the matrix; ``own`` is all of FG-A."""
     detector, _ = train(matrix, FEATURES)
     first = matrix["window_end_ts"].to_numpy().min()
-    past = behaviour(shop)
-    past = past.filter(pc.less(past["window_end_ts"], pa.scalar(first, past.schema.field("window_end_ts").type)))
+    past = own.filter(pc.less(own["window_end_ts"], pa.scalar(first, own.schema.field("window_end_ts").type)))
     return {
         **{name: np.nan_to_num(numbers(matrix, name)) for name in SINGLE},
         "fg_a_same": plain_forest(matrix, matrix),
