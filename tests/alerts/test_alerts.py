@@ -38,12 +38,14 @@ def test_a_quiet_day_is_quiet(world: Scored) -> None:
 
 
 def test_an_alert_tells_what_its_peak_window_says(world: Scored) -> None:
-    world.score(judged(evidence=5.0, leading="scan"), judged(end=T + SLICE, evidence=12.0), judged(end=T + 2 * SLICE))
+    world.score(
+        judged(evidence=5.0, leading_kind="scan"), judged(end=T + SLICE, evidence=12.0), judged(end=T + 2 * SLICE)
+    )
     (alert,) = alerts(world.shop)
     assert (alert.first_seen, alert.last_seen) == (T - SLICE, T + 2 * SLICE)
     assert (alert.detected, alert.windows, alert.rank) == (T, 3, 1)
     assert (alert.window_label, alert.window_end_ts) == ("w_15m", T + SLICE), "of equal windows the earliest"
-    assert (alert.leading, alert.title) == ("exfiltration", "exfiltration")
+    assert (alert.leading_kind, alert.title) == ("exfiltration", "exfiltration")
     assert alert.techniques == ("T1041", "T1048")
     assert (alert.machine_name, alert.segment_id, alert.baseline_source) == ("pc-1", "10.1.1.0/24", "host")
     assert (alert.prediction_score, alert.evidence, alert.risk, alert.severity) == (0.99999, 12.0, 25.9, "low")
@@ -135,7 +137,7 @@ def test_the_pairs_that_explain_exfiltration_sent_most(world: Scored) -> None:
 
 
 def test_the_pairs_that_explain_a_scan_did_not_answer(world: Scored) -> None:
-    world.score(judged(leading="scan"))
+    world.score(judged(leading_kind="scan"))
     world.talk(talked(HOSTS[0], "10.1.1.250", 53, sessions_cnt=500))
     world.talk(*(talked(HOSTS[0], f"10.2.0.{i}", 445, destination_bytes=0) for i in range(40)))
     (alert,) = alerts(world.shop)
@@ -143,7 +145,7 @@ def test_the_pairs_that_explain_a_scan_did_not_answer(world: Scored) -> None:
 
 
 def test_lateral_movement_is_explained_by_hosts_and_the_rest_by_sessions(world: Scored) -> None:
-    world.score(judged(leading="lateral_movement"), judged(HOSTS[1], leading="anomaly"))
+    world.score(judged(leading_kind="lateral_movement"), judged(HOSTS[1], leading_kind="anomaly"))
     for host in HOSTS[:2]:
         world.talk(
             talked(host, "203.0.113.5", sessions_cnt=500), talked(host, "10.1.1.9", None, dst_is_host=True),
@@ -155,7 +157,7 @@ def test_lateral_movement_is_explained_by_hosts_and_the_rest_by_sessions(world: 
 
 
 def test_of_equal_pairs_those_that_did_not_answer_come_first(world: Scored) -> None:
-    world.score(judged(leading="lateral_movement"))
+    world.score(judged(leading_kind="lateral_movement"))
     world.talk(*(talked(HOSTS[0], "10.2.0.1", port, dst_is_host=True, destination_bytes=port % 2) for port in range(9)))
     (alert,) = alerts(world.shop)
     assert [peer.port for peer in alert.peers] == [0, 2, 4, 6, 8]
@@ -163,7 +165,7 @@ def test_of_equal_pairs_those_that_did_not_answer_come_first(world: Scored) -> N
 
 def test_a_beacon_is_explained_by_the_pair_that_beats(world: Scored) -> None:
     beats = {
-        "leading": "beacon", "beacon_dst_ip": "203.0.113.5", "beacon_dst_port": 8443, "beacon_score": 0.9,
+        "leading_kind": "beacon", "beacon_dst_ip": "203.0.113.5", "beacon_dst_port": 8443, "beacon_score": 0.9,
         "beacon_interval_seconds": 60.0, "evidence_beacon": 9.0,
     }  # fmt: skip
     world.score(judged(**beats), judged(HOSTS[1], **beats))

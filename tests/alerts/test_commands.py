@@ -26,7 +26,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
 def scored(lake: Path) -> Path:
     world = Scored(lake)
     world.score(*(judged(host, evidence=20.0 - i) for i, host in enumerate(HOSTS[:4])))
-    world.score(judged(HOSTS[0], T + 3 * DAY, machine_name='=cmd|"x', leading="scan", techniques=""))
+    world.score(judged(HOSTS[0], T + 3 * DAY, machine_name='=cmd|"x', leading_kind="scan", techniques=""))
     world.talk(*(talked(host, "203.0.113.9", source_bytes=10**9) for host in HOSTS))
     world.close()
     return lake

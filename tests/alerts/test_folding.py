@@ -21,7 +21,7 @@ from ndr.time import DAY, SLICE
 START = datetime(2026, 3, 4)
 SINCE = START + DAY
 NAMES = (
-    "host_ip", "window_label", "window_end_ts", "evidence", "leading", "beacon_dst_ip", "beacon_dst_port",
+    "host_ip", "window_label", "window_end_ts", "evidence", "leading_kind", "beacon_dst_ip", "beacon_dst_port",
     "prediction_label",
 )  # fmt: skip
 Row = tuple[Any, ...]

@@ -16,7 +16,7 @@ from ndr.safelist import entry_of
 from ndr.sinks.ecs import document
 from ndr.sinks.ocsf import finding
 
-BARE = {"machine_name": None, "techniques": "", "top_deviations": [], "explanation": [], "leading": "forest"}
+BARE = {"machine_name": None, "techniques": "", "top_deviations": [], "explanation": [], "leading_kind": "forest"}
 
 
 @pytest.fixture(scope="module")

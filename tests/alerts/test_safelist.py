@@ -69,7 +69,7 @@ def test_an_alert_with_one_peer_that_is_not_known_is_told(world: Scored) -> None
 
 def test_what_hides_behind_many_peers_is_told(world: Scored) -> None:
     """A scan of a harmless network and one address more: that is not among the five that are shown."""
-    world.score(judged(leading="scan"))
+    world.score(judged(leading_kind="scan"))
     world.talk(*(talked(HOSTS[0], f"10.2.0.{i}", 445, destination_bytes=0) for i in range(30)))
     assert listed(world, entry(network="10.2.0.0/16")) == []
     world.talk(*(talked(HOSTS[0], f"10.99.0.{i}", 445, destination_bytes=0, sessions_cnt=2) for i in range(3)))
@@ -77,7 +77,7 @@ def test_what_hides_behind_many_peers_is_told(world: Scored) -> None:
 
 
 def test_an_alert_of_too_many_peers_or_none_is_not_about_peers(world: Scored) -> None:
-    world.score(judged(leading="scan"), judged(HOSTS[1]))
+    world.score(judged(leading_kind="scan"), judged(HOSTS[1]))
     some = [talked(HOSTS[0], f"10.2.{i // 250}.{i % 250}", 445, destination_bytes=0) for i in range(2 * MOST)]
     world.talk(*some)
     assert set(listed(world, entry(port=445), entry(network="0.0.0.0/0"))) == {HOSTS[0], HOSTS[1]}

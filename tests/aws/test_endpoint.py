@@ -49,7 +49,7 @@ def test_rows_keep_what_they_have_and_get_what_is_declared(service: Service) -> 
 
 def test_a_score_becomes_a_prediction(service: Service) -> None:
     (row,) = judged(service, [0.75], 1, model_name="n", model_version="v")
-    assert (row["model_name"], row["model_version"], row["leading"]) == ("n", "v", "endpoint")
+    assert (row["model_name"], row["model_version"], row["leading_kind"]) == ("n", "v", "endpoint")
     assert row["inference_ts"] == row["window_end_ts"]
     assert row["prediction_score"] == 0.75
     assert row["evidence"] == pytest.approx(-math.log(0.25), abs=1e-15)

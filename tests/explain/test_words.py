@@ -49,8 +49,8 @@ REASONS = [
 PREDICTION = {
     **PLACE, **BEACON, **{f"evidence_{kind}": 0.0 for kind in KINDS}, "evidence_exfiltration": 4.0,
     "evidence_forest": 1.75, "evidence": 5.75, "prediction_score": 0.99971, "prediction_label": "anomalous",
-    "leading": "exfiltration", "techniques": "T1041,T1048", "model_name": "isolation_forest", "model_version": "abc",
-    "baseline_horizon": "7d", "explanation": REASONS, "top_deviations": DEVIATIONS["top_deviations"],
+    "leading_kind": "exfiltration", "techniques": "T1041,T1048", "model_name": "isolation_forest",
+    "model_version": "abc", "baseline_horizon": "7d", "explanation": REASONS, "top_deviations": DEVIATIONS["top_deviations"],
 }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_a_score_of_zero_is_a_score() -> None:
 def test_an_endpoint_does_not_say_why() -> None:
     reasons = [{"feature": "in_deny_cnt", "contribution": None, "value": 0.0, "baseline": 7.0, "source": "segment"}]
     unknown = PREDICTION | dict.fromkeys(f"evidence_{kind}" for kind in KINDS)
-    remote = case(unknown | {"leading": ENDPOINT, "explanation": reasons, "techniques": ""})
+    remote = case(unknown | {"leading_kind": ENDPOINT, "explanation": reasons, "techniques": ""})
     assert "by the model of an endpoint, which does not say why" in said(remote)
     told = contributions(remote)
     assert [part["words"] for part in told] == [
@@ -151,7 +151,7 @@ def test_an_endpoint_does_not_say_why() -> None:
 
 def test_without_a_score_the_deviations_are_told() -> None:
     told = case()
-    assert told.leading == "beacon"
+    assert told.leading_kind == "beacon"
     assert "there is no model yet; ndr train makes one" in said(told)
     assert contributions(told)[0]["words"].endswith("usually 7 in its segment, z -3.5")
 

@@ -48,7 +48,7 @@ def test_contributions_sum_to_the_evidence(judged: list[dict]) -> None:
         parts = [row[f"evidence_{kind}"] for kind in KINDS]
         assert sum(parts) == pytest.approx(row["evidence"], abs=1e-9)
         assert sum(reason["contribution"] for reason in row["explanation"]) == pytest.approx(row["evidence"], abs=1e-9)
-        assert row["leading"] == list(KINDS)[int(np.argmax(parts))]
+        assert row["leading_kind"] == list(KINDS)[int(np.argmax(parts))]
 
 
 def test_reasons_are_greatest_first_and_the_rest_last(judged: list[dict]) -> None:

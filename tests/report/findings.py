@@ -69,7 +69,7 @@ def host(rank: int = 1, **changes: Any) -> Host:
     alarms = tuple(value is not None and value > 10 for value in course)
     told: dict[str, Any] = {
         "rank": rank, "address": f"10.64.0.{20 + rank}", "name": f"WS-{rank:04}", "segment": "offices",
-        "leading": "lateral_movement", "techniques": ("T1021", "T1570"), "score": 0.99994, "evidence": 42.0 - rank,
+        "leading_kind": "lateral_movement", "techniques": ("T1021", "T1570"), "score": 0.99994, "evidence": 42.0 - rank,
         "window": "w_30m", "peak": PEAK, "anomalous": True, "windows": sum(alarms), "scored": 600,
         "first": PEAK - SLICE * 4, "last": PEAK + SLICE * 3, "source": "host", "horizon": "7d", "cold": False,
         "provisional": False, "course": course, "severity": "high", "alarms": alarms,
@@ -113,7 +113,7 @@ def hostile(rank: int, name: str) -> Host:
         rank,
         name=name,
         segment=name,
-        leading="beacon",
+        leading_kind="beacon",
         techniques=(name[:20],),
         beacon=Beacon(name, 443, 60.0, 3, 0.5),
         peers=(Peer(name, 1, (443,), 1, 1, 1, 1, 1, rare=True, seen=0),),

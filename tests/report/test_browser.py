@@ -20,10 +20,14 @@ TEXTS = (
 def hosts() -> Findings:
     """Four hosts that every column orders differently."""
     return findings(
-        host(1, address="10.0.0.20", leading="scan", techniques=("T1046",), severity="medium", windows=9),
-        host(2, address="10.0.0.3", leading="exfiltration", techniques=(), severity="critical", windows=2),
-        host(3, address="10.0.0.100", leading="beacon", techniques=("T1071",), severity="low", last=PEAK + 9 * SLICE),
-        host(4, address="fd00::7", leading="anomaly", severity="", windows=30, name=None, anomalous=False, last=None),
+        host(1, address="10.0.0.20", leading_kind="scan", techniques=("T1046",), severity="medium", windows=9),
+        host(2, address="10.0.0.3", leading_kind="exfiltration", techniques=(), severity="critical", windows=2),
+        host(
+            3, address="10.0.0.100", leading_kind="beacon", techniques=("T1071",), severity="low", last=PEAK + 9 * SLICE
+        ),
+        host(
+            4, address="fd00::7", leading_kind="anomaly", severity="", windows=30, name=None, anomalous=False, last=None
+        ),
     )
 
 
@@ -41,7 +45,7 @@ def test_the_page_opens_in_peace_and_shows_the_first_hosts(opened: Any) -> None:
     [
         ("rank", "descending", [4, 3, 2, 1], [1, 2, 3, 4]),
         ("host", "ascending", [2, 1, 3, 4], [4, 3, 1, 2]),
-        ("leading", "ascending", [4, 3, 2, 1], [1, 2, 3, 4]),
+        ("leading_kind", "ascending", [4, 3, 2, 1], [1, 2, 3, 4]),
         ("techniques", "ascending", [2, 4, 1, 3], [3, 1, 4, 2]),
         ("evidence", "descending", [1, 2, 3, 4], [4, 3, 2, 1]),
         ("severity", "descending", [2, 1, 3, 4], [4, 3, 1, 2]),
@@ -118,7 +122,7 @@ def test_opening_a_host_by_its_address_in_the_page(opened: Any) -> None:
 
 @pytest.mark.parametrize("width", [NARROW, 375, 640, 800, 992, WIDE])
 def test_nothing_is_wider_than_the_screen(opened: Any, width: int) -> None:
-    long = host(2, name="w" * 200, segment="s" * 200, leading="x" * 60, deviations=())
+    long = host(2, name="w" * 200, segment="s" * 200, leading_kind="x" * 60, deviations=())
     view = opened(findings(host(1), long, *(hostile(n, name) for n, name in enumerate(HOSTILE, 3))), width)
     view.page.locator("#open-all").click()
     assert view.overflow() <= 0

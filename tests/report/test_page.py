@@ -211,7 +211,9 @@ def test_a_lake_without_predictions() -> None:
 
 
 def test_an_endpoint_tells_no_contributions() -> None:
-    bare = host(1, leading="endpoint", techniques=(), contributions=(), lines=(), deviations=(), peers=(), beacon=None)
+    bare = host(
+        1, leading_kind="endpoint", techniques=(), contributions=(), lines=(), deviations=(), peers=(), beacon=None
+    )
     words = "".join(Outline(page(findings(bare))).words)
     assert "endpoint" in words
     assert "What the evidence is made of" not in words

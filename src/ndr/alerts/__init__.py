@@ -65,7 +65,7 @@ class Alert:
     window_label: str
     """Of the window with the most evidence, as everything that follows."""
     window_end_ts: datetime
-    leading: str
+    leading_kind: str
     title: str
     techniques: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -123,7 +123,7 @@ class _Chosen:
         for episode in found:
             for day, evidence in episode.days.items():
                 self._days.setdefault(day, []).append((evidence, episode))
-            touching = [entry for entry in entries if entry.about(episode.host_ip, episode.leading)]
+            touching = [entry for entry in entries if entry.about(episode.host_ip, episode.leading_kind)]
             if any(entry.by_peers for entry in touching):
                 self._asking[episode] = touching
             else:
@@ -186,7 +186,7 @@ def _alert(
     rank: int, episode: Episode, row: Mapping[str, Any], peers: Sequence[Peer], covering: tuple[str, ...]
 ) -> Alert:
     told = f"{episode.host_ip}|{iso(episode.first_seen)}|{row['model_version']}"
-    kind = KINDS.get(episode.leading)
+    kind = KINDS.get(episode.leading_kind)
     return Alert(
         id=hashlib.sha256(told.encode()).hexdigest()[:16],
         rank=rank,
@@ -200,8 +200,8 @@ def _alert(
         evidence=episode.evidence,
         window_label=episode.window_label,
         window_end_ts=episode.peak_end,
-        leading=episode.leading,
-        title=kind.title if kind else episode.leading,
+        leading_kind=episode.leading_kind,
+        title=kind.title if kind else episode.leading_kind,
         techniques=tuple(filter(None, (row["techniques"] or "").split(","))),
         reasons=tuple(_reasons(episode, row)),
         peers=tuple(peers[:TOLD]),
@@ -223,6 +223,6 @@ def _finite(told: Iterable[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any]
 
 def _reasons(episode: Episode, row: Mapping[str, Any]) -> list[str]:
     """In words; a beacon is told where it has a say, and first where it leads."""
-    leads = episode.leading == "beacon"
+    leads = episode.leading_kind == "beacon"
     spoke = row["beacon_dst_ip"] is not None and (leads or (row["evidence_beacon"] or 0.0) >= SPOKEN)
     return reasons({**row, "beacon_suspicion_score": float(spoke), "score": 0.0 if leads else math.inf})

@@ -35,7 +35,7 @@ class Episode:
     window_label: str = field(compare=False)
     """Of the window of most evidence, as what follows."""
     peak_end: datetime = field(compare=False)
-    leading: str = field(compare=False)
+    leading_kind: str = field(compare=False)
     beacon: tuple[str, int | None] | None = field(compare=False)
     """The pair that beats, where a beacon leads."""
     days: Mapping[datetime, float] = field(compare=False)
@@ -73,7 +73,7 @@ def _folded(rows: ir.Table, since: datetime, threshold: float | None) -> ir.Tabl
     """One row per host, episode and day: how long, and its window of most evidence; of equal ones the earliest."""
     chosen = rows.prediction_label == "anomalous" if threshold is None else rows.prediction_score >= threshold
     told = rows.filter(chosen).select(
-        "host_ip", "window_label", "window_end_ts", "evidence", "leading", "beacon_dst_ip", "beacon_dst_port",
+        "host_ip", "window_label", "window_end_ts", "evidence", "leading_kind", "beacon_dst_ip", "beacon_dst_port",
         start=_start(rows), day=(rows.window_end_ts - ibis.interval(microseconds=1)).truncate("D"),
     )  # fmt: skip
     in_order = {"group_by": "host_ip", "order_by": ["start", "window_end_ts", "window_label"]}
@@ -118,7 +118,7 @@ def _put_together(rows: Iterable[Mapping[str, Any]]) -> list[Episode]:
 
 def _episode(days: list[Mapping[str, Any]]) -> Episode:
     peak = max(days, key=lambda day: (day["evidence"], -day["day"].toordinal()))
-    beats = peak["leading"] == "beacon" and peak["beacon_dst_ip"] is not None
+    beats = peak["leading_kind"] == "beacon" and peak["beacon_dst_ip"] is not None
     return Episode(
         host_ip=peak["host_ip"],
         first_seen=min(day["first_seen"] for day in days),
@@ -128,7 +128,7 @@ def _episode(days: list[Mapping[str, Any]]) -> Episode:
         evidence=peak["evidence"],
         window_label=peak["window_label"],
         peak_end=peak["window_end_ts"],
-        leading=peak["leading"],
+        leading_kind=peak["leading_kind"],
         beacon=(peak["beacon_dst_ip"], peak["beacon_dst_port"]) if beats else None,
         days={day["day"]: day["asked"] for day in days if day["asked"] is not None},
     )

@@ -22,7 +22,7 @@ MOST = 256
 """An alert that more pairs explain is not about its peers: no entry of the safelist that names peers covers it."""
 TOLD = 5
 _PEAKS = {
-    "number": "int64", "host_ip": "string", "leading": "string", "start": "timestamp(6)", "end": "timestamp(6)",
+    "number": "int64", "host_ip": "string", "leading_kind": "string", "start": "timestamp(6)", "end": "timestamp(6)",
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _fetch(shop: Workshop, episodes: Sequence[Episode]) -> list[dict[str, Any]]:
     peaks = Rows(
         {**_PEAKS, "beacon_ip": "string", "beacon_port": "int32"},
         [
-            (number, e.host_ip, e.leading, e.peak_start, e.peak_end, *beating[number])
+            (number, e.host_ip, e.leading_kind, e.peak_start, e.peak_end, *beating[number])
             for number, e in enumerate(episodes)
         ],
     )
@@ -104,7 +104,7 @@ def _weighed(pairs: ir.Table, peaks: ir.Table) -> ir.Table:
         & (pairs.slice_start_ts < peaks.end)
         & (pairs.batch_end_ts <= peaks.end)
     )
-    keys = ["number", "leading", "beacon_ip", "beacon_port", "dst_ip", "dst_port"]
+    keys = ["number", "leading_kind", "beacon_ip", "beacon_port", "dst_ip", "dst_port"]
     met = pairs.inner_join(peaks, inside)
     told = met.group_by(keys).agg(
         sessions=met.sessions_cnt.sum(),
@@ -117,7 +117,7 @@ def _weighed(pairs: ir.Table, peaks: ir.Table) -> ir.Table:
     )
     weight = ibis.cases(
         (told.beacon_ip.notnull(), beating),
-        *((told.leading == kind, value) for kind, value in _weights(told).items()),
+        *((told.leading_kind == kind, value) for kind, value in _weights(told).items()),
         else_=told.sessions,
     )
     silent = ibis.ifelse(told.received == 0, 1, 0)  # of equal pairs those that did not answer come first

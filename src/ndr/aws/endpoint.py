@@ -86,7 +86,7 @@ class Endpoint:
             "prediction_score": [verdict.score for verdict in found],
             "prediction_label": [v.label or (ANOMALOUS if v.score >= least else NORMAL) for v in found],
             "evidence": [0.0 - math.log1p(-min(verdict.score, _HIGHEST)) for verdict in found],
-            "leading": [ENDPOINT] * count,
+            "leading_kind": [ENDPOINT] * count,
             **{f"evidence_{kind}": [None] * count for kind in KINDS},
             "explanation": [_told(each) for each in rows.column("top_deviations").to_pylist()],
             "techniques": [""] * count,

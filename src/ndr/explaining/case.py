@@ -57,10 +57,10 @@ class Case:
         return self.deviations is not None and self.deviations["is_cold_start"] != 0
 
     @property
-    def leading(self) -> str:
+    def leading_kind(self) -> str:
         """The kind that spoke loudest; that of a prediction, else the greatest score."""
         if self.prediction:
-            return str(self.prediction["leading"])
+            return str(self.prediction["leading_kind"])
         if self.deviations is None:
             return ""
         kinds = [kind for kind in KINDS.values() if kind.column]

@@ -128,7 +128,7 @@ def _known(case: Case, shop: Workshop, pairs: ir.Table) -> tuple[ir.Table, dict[
 
 
 def _interest(case: Case) -> _Interest:
-    kind = KINDS.get(case.leading)
+    kind = KINDS.get(case.leading_kind)
     if kind and kind.column in THEMES:
         return _Interest(THEMES[kind.column][0], "outbound")
     if kind and kind.name == "beacon" and (peer := case.about.get("beacon_dst_ip")):

@@ -139,7 +139,7 @@ def _tables(case: Case) -> list[Table]:
     tables = [fg_a]
     if case.deviations:
         tables.append(fg_c)
-    if case.prediction and case.prediction["leading"] != ENDPOINT:
+    if case.prediction and case.prediction["leading_kind"] != ENDPOINT:
         tables.append(predictions)
     return tables
 

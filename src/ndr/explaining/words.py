@@ -82,7 +82,7 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     row = case.prediction or {}
     score, alerts = row["prediction_score"], row["prediction_label"] == "anomalous"
     than = "by the model of an endpoint, which does not say why"
-    if row["leading"] != ENDPOINT:
+    if row["leading_kind"] != ENDPOINT:
         rows, like = _trained_on(model, case.label)
         than = _more_unusual(score, rows) if rows else f"more unusual than {_share(score)} of the windows"
         than += f"{like} that model {row['model_name']} {row['model_version']} was trained on"
@@ -93,7 +93,7 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     if named:
         loudest, *others = named
         yield f"Loudest is {loudest}" + (f"; then {', '.join(others)}." if others else "; no other component speaks.")
-    elif row["leading"] != ENDPOINT:
+    elif row["leading_kind"] != ENDPOINT:
         yield "No component finds it more than ordinary."
 
 
@@ -172,7 +172,7 @@ def _beacon(case: Case) -> list[str]:
 def contributions(case: Case) -> list[Row]:
     """What a score is made of, each in words; without a score the deviations that stand out most."""
     scored = case.prediction or {}
-    if scored.get("leading") == ENDPOINT:
+    if scored.get("leading_kind") == ENDPOINT:
         named = ((each, {**each, "metric": each["feature"]}) for each in scored["explanation"])
         return [dict(each) | {"words": _compared(told, case)} for each, told in named]
     if scored.get("explanation"):

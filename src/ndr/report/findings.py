@@ -95,7 +95,7 @@ class Episode:
 
     first: datetime
     last: datetime
-    leading: str
+    leading_kind: str
     evidence: float
     windows: int
 
@@ -108,7 +108,7 @@ class Host:
     address: str
     name: str | None
     segment: str
-    leading: str
+    leading_kind: str
     techniques: tuple[str, ...]
     score: float
     evidence: float

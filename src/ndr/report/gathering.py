@@ -191,7 +191,7 @@ def _meetings(
         own = in_force(known, pick.peak)
         reference = own.reference if own else None
         warm = row["is_cold_start"] == 0
-        by_bytes = row["leading"] == "exfiltration"
+        by_bytes = row["leading_kind"] == "exfiltration"
         asked.append(
             (pick.host, row["segment_id"], start, pick.peak, reference, row["baseline_horizon"], warm, by_bytes)
         )

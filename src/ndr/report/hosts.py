@@ -25,7 +25,7 @@ def _article(host: Host, findings: Findings) -> Html:
     head = element(
         "summary",
         element("h3", f"{host.rank}. ", element("bdi", host.address), *_name(host)),
-        element("p", " · ".join(filter(None, (words.leading(host.leading), host.severity))), class_="gist"),
+        element("p", " · ".join(filter(None, (words.leading(host.leading_kind), host.severity))), class_="gist"),
     )
     parts = [
         _lead(host), _facts(host), _episodes(host), _deviations(host.deviations, host.window),
@@ -63,7 +63,7 @@ def _facts(host: Host) -> Html:
     """The numbers of its most remarkable window."""
     odds = element("small", words.odds(host.score), " windows of the training")
     facts = [
-        ("Led by", [words.leading(host.leading)]),
+        ("Led by", [words.leading(host.leading_kind)]),
         ("Score", [f"{words.score(host.score)} ", odds]),
         ("Evidence", [f"{host.evidence:.1f} nats"]),
         ("Severity", [host.severity or "none"]),
@@ -82,7 +82,8 @@ def _episodes(host: Host) -> Html | None:
             "li",
             element("time", words.moment(each.first), datetime=iso(each.first)), " to ",
             element("time", words.moment(each.last), datetime=iso(each.last)),
-            f": {words.leading(each.leading)}, {words.counted(each.windows, 'window')}, evidence {each.evidence:.1f}",
+            f": {words.leading(each.leading_kind)}, {words.counted(each.windows, 'window')}, "
+            f"evidence {each.evidence:.1f}",
         )
         for each in sorted(host.episodes, key=lambda each: each.first)
     )  # fmt: skip

@@ -130,7 +130,7 @@ def _verdict(findings: Findings) -> Html:
     look = element(
         "p",
         "Look first at ", element("a", element("bdi", first.name or first.address), href="#host-1"),
-        f": {words.leading(first.leading)}, at its height in the {words.window(first.window)} until ",
+        f": {words.leading(first.leading_kind)}, at its height in the {words.window(first.window)} until ",
         element("time", words.moment(first.peak), datetime=iso(first.peak)), ".",
     )  # fmt: skip
     left = f"{words.counted(beyond, 'more host')} had anomalous windows that are covered or beyond the budget of a day."

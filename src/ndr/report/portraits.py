@@ -36,7 +36,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
     course = [material.courses.get((address, end)) for end in material.steps]
     met = material.meetings.get(address, ())
     return Host(
-        rank, address, row["machine_name"], row["segment_id"] or "unknown", row["leading"],
+        rank, address, row["machine_name"], row["segment_id"] or "unknown", row["leading_kind"],
         _techniques(row), row["prediction_score"], row["evidence"],
         row["window_label"], row["window_end_ts"], bool(alerts),
         windows=sum(1 for step in course if step and step["anomalous"]),
@@ -51,7 +51,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         lines=tuple(_line(column, row, material) for column in material.metrics[address]),
         deviations=_deviations(row), contributions=_contributions(row), beacon=_beacon(row),
         peers=tuple(_peer(each) for each in met),
-        episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading, e.evidence, e.windows) for e in alerts),
+        episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading_kind, e.evidence, e.windows) for e in alerts),
         **_totals(met),
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
 def _techniques(row: Row) -> tuple[str, ...]:
     """Those of the leading kind first."""
     told = [each for each in (row["techniques"] or "").split(",") if each]
-    first = KINDS[row["leading"]].techniques if row["leading"] in KINDS else ()
+    first = KINDS[row["leading_kind"]].techniques if row["leading_kind"] in KINDS else ()
     return tuple(sorted(told, key=lambda each: each not in first))
 
 
@@ -95,7 +95,7 @@ def _contributions(row: Row) -> tuple[Contribution, ...]:
 
 def _beacon(row: Row) -> Beacon | None:
     """The pair that beats, where that is a reason."""
-    speaks = row["leading"] == "beacon" or (row[f"evidence_{KINDS['beacon'].name}"] or 0.0) >= SPOKEN
+    speaks = row["leading_kind"] == "beacon" or (row[f"evidence_{KINDS['beacon'].name}"] or 0.0) >= SPOKEN
     if not speaks or row["beacon_dst_ip"] is None or row["beacon_interval_seconds"] is None:
         return None
     return Beacon(

@@ -10,7 +10,7 @@ from ndr.report.techniques import named
 from ndr.time import iso
 
 _COLUMNS = (
-    ("rank", "Rank", "number"), ("host", "Host", "text"), ("leading", "What leads", "text"),
+    ("rank", "Rank", "number"), ("host", "Host", "text"), ("leading_kind", "What leads", "text"),
     ("techniques", "Techniques", "text"), ("course", "Evidence over time", ""), ("evidence", "Evidence", "number"),
     ("severity", "Severity", "number"), ("windows", "Anomalous", "number"), ("last", "Last seen", "text"),
 )  # fmt: skip
@@ -68,7 +68,7 @@ def _row(host: Host) -> Html:
     cells = [
         element("td", str(host.rank), class_="rank", data_value=host.rank),
         element("th", *_named(host), scope="row", class_="host", data_value=_sortable(host.address)),
-        element("td", words.leading(host.leading), class_="leading"),
+        element("td", words.leading(host.leading_kind), class_="leading_kind"),
         element("td", *_techniques(host), class_="techniques"),
         element("td", charts.sparkline(host.course, host.alarms), class_="course"),
         element("td", f"{host.evidence:.1f}", class_="evidence", data_value=host.evidence, data_label="Evidence"),
@@ -104,6 +104,13 @@ def _sortable(address: str) -> str:
 
 
 def _findable(host: Host) -> str:
-    parts = (host.address, host.name or "", host.segment, host.severity, words.leading(host.leading), *host.techniques)
+    parts = (
+        host.address,
+        host.name or "",
+        host.segment,
+        host.severity,
+        words.leading(host.leading_kind),
+        *host.techniques,
+    )
     names = (named(each) for each in host.techniques)
     return " ".join((*parts, *names)).lower()

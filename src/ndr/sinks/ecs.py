@@ -25,7 +25,12 @@ def document(alert: Alert) -> dict[str, Any]:
         "tags": ["ndr", *(["safelisted"] if alert.suppressed_by else [])],
         "labels": _labels(alert),
         "event": _event(alert),
-        "rule": {"id": alert.leading, "name": alert.title, "ruleset": alert.model_name, "version": alert.model_version},
+        "rule": {
+            "id": alert.leading_kind,
+            "name": alert.title,
+            "ruleset": alert.model_name,
+            "version": alert.model_version,
+        },
         "host": {"ip": [alert.host_ip], **({"name": alert.machine_name} if alert.machine_name else {})},
         "source": {"ip": alert.host_ip},
         "observer": {"vendor": "ndr", "product": "ndr", "type": "ndr", "version": __version__},

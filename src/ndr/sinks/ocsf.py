@@ -72,18 +72,18 @@ def technique_url(technique: str) -> str:
 
 
 def _finding_info(alert: Alert) -> dict[str, Any]:
-    learning = _LEARNING if alert.leading in {"forest", ENDPOINT} else _STATISTICAL
+    learning = _LEARNING if alert.leading_kind in {"forest", ENDPOINT} else _STATISTICAL
     told = {
         "uid": alert.id,
         "title": f"{alert.title} by {alert.machine_name or alert.host_ip}",
         "desc": sentence(alert),
-        "types": [alert.leading],
+        "types": [alert.leading_kind],
         "created_time": _millis(alert.detected),
         "modified_time": _millis(alert.last_seen),
         "first_seen_time": _millis(alert.first_seen),
         "last_seen_time": _millis(alert.last_seen),
         "analytic": {
-            "name": alert.title, "uid": alert.leading, "version": alert.model_version, "type_id": learning,
+            "name": alert.title, "uid": alert.leading_kind, "version": alert.model_version, "type_id": learning,
             "type": "Learning (ML/DL)" if learning == _LEARNING else "Statistical",
         },
     }  # fmt: skip

@@ -86,12 +86,12 @@ def predictions(
       the last of them by an exponential tail. ``prediction_label`` is ``anomalous`` when no more than ``alert_share``
       (0.0005) of them would be called so, else ``normal``.
     - ``evidence`` is the sum of ``evidence_<kind>``, in nats: -ln of the share of training rows of the same window
-      length whose number of this kind is at least as high. ``leading`` is the kind with the most.
+      length whose number of this kind is at least as high. ``leading_kind`` is the kind with the most.
     - ``explanation``: signed contributions that sum to ``evidence``, greatest first, each with the value, what is usual
       and the tier (``source``) that says so; the forest's evidence is divided among its features by how much each
       shortened the paths. ``techniques`` are the ids of MITRE ATT&CK of the kinds with at least 3 nats.
     - ``inference_ts`` is the end of the batch, so that a replay gives the same bytes.
-    - An endpoint (``leading`` is ``endpoint``) gives its score alone: no evidence of kinds, no contributions.
+    - An endpoint (``leading_kind`` is ``endpoint``) gives its score alone: no evidence of kinds, no contributions.
 
     Of several horizons the longest in force counts. ``beacon_*`` and ``top_deviations`` are those of FG-C.
     """
