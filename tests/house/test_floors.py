@@ -25,7 +25,7 @@ STOREYS = (
     (4, "artefacts evaluation safelist"),
     (4, "scoring"),
     (4, "news"),
-    (4, "standing verifying"),
+    (4, "standing"),
     (4, "alerts explaining"),
     (5, "aws engines sources sinks"),
     (6, "report"),

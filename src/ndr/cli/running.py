@@ -186,11 +186,31 @@ def _summary(
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
     built, trained = done
     ends = known_window_ends(opened.shop, built.behaviour)
-    hosts = host_count(opened.shop, ends)
+    version, stands = opened.shop.config.feature_spec_version, standing(opened.shop)
+    return {
+        **_imported(reports),
+        "hosts": host_count(opened.shop, ends),
+        "windows": len(ends),
+        "first_window_end": iso(ends[0]) if ends else None,
+        "last_window_end": iso(ends[-1]) if ends else None,
+        "tables": {name: opened.ledger.row_count(name, t.version(version)) for name, t in TABLES.items()},
+        "built": dict(built.parts),
+        "baselines": stands.facts(),
+        "standing": str(stands),
+        "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
+        "model": model_facts(opened, trained),
+        "alerts": [alert.facts() for alert in found],
+        "report": str(write_report(opened, report)),
+        "lake": str(opened.lake.root),
+    }
+
+
+def _imported(reports: Sequence[FileReport]) -> dict[str, Any]:
+    """What became of files and records."""
     by_outcome = {
         kind: [r for r in reports if r.outcome == kind] for kind in ("imported", "known", "skipped", "refused")
     }
-    imported, version = by_outcome["imported"], opened.shop.config.feature_spec_version
+    imported = by_outcome["imported"]
 
     def total(name: str) -> dict[str, int]:
         counts: Counter[str] = Counter()
@@ -210,19 +230,6 @@ def _summary(
         "known_files": [str(r.path) for r in by_outcome["known"]],
         "skipped_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["skipped"]],
         "refused_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["refused"]],
-        "hosts": hosts,
-        "windows": len(ends),
-        "first_window_end": iso(ends[0]) if ends else None,
-        "last_window_end": iso(ends[-1]) if ends else None,
-        "tables": {name: opened.ledger.row_count(name, t.version(version)) for name, t in TABLES.items()},
-        "built": dict(built.parts),
-        "baselines": standing(opened.shop).facts(),
-        "standing": str(standing(opened.shop)),
-        "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
-        "model": model_facts(opened, trained),
-        "alerts": [alert.facts() for alert in found],
-        "report": str(write_report(opened, report)),
-        "lake": str(opened.lake.root),
     }
 
 
