@@ -48,7 +48,8 @@ def judged(host: str = HOSTS[0], end: datetime = T, evidence: float = 12.0, **ch
         "machine_name": f"pc-{host.rpartition('.')[2]}", "baseline_horizon": "30d", "baseline_source": "host",
         "is_cold_start": 0, "is_provisional": 0, "model_name": "by hand", "model_version": MODEL,
         "prediction_score": 0.99999, "prediction_label": "anomalous", "evidence": evidence,
-        "leading_kind": "exfiltration", "explanation": [REASON], "techniques": "T1041,T1048", "new_pair_cnt": 0, "top_deviations": [DEVIATION],
+        "leading_kind": "exfiltration", "explanation": [REASON], "techniques": "T1041,T1048", "new_pair_cnt": 0,
+        "top_deviations": [DEVIATION],
     }  # fmt: skip
     row |= changes
     return row | {"record_id": f"{row['host_ip']}|{row['window_label']}|{row['window_end_ts'].isoformat()}Z"}

@@ -194,3 +194,24 @@ def test_a_model_can_look_at_chosen_features(past: Past, lake: Path, tmp_path: P
     features = {each["feature"] for row in rows for each in row["explanation"]}
     assert "other_features" in features
     assert {row["prediction_label"] for row in rows if row["prediction_score"] >= 0.95} == {"anomalous"}
+
+
+def test_what_is_compared_with_remade_baselines_is_scored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far behind the news that is: also when the run ends between the deviations and the scores."""
+    options = configured(tmp_path, horizons=["1d"])
+    lake, log = tmp_path / "lake", write(tmp_path / "logs/all.json", [*some(MONDAY, 96), *some(TUESDAY, 32)])
+    assert run(lake, log, *options)["tables"]["predictions"] > 100
+    monkeypatch.setattr("ndr.news._AFTERMATH", DAY / 4)
+    late = write(tmp_path / "logs/late.json", some(MONDAY + DAY / 24, 3, source_bytes=70_000))
+    monkeypatch.setattr("ndr.cli.running.armed", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run(lake, late, *options)
+    monkeypatch.undo()
+    monkeypatch.setattr("ndr.news._AFTERMATH", DAY / 4)
+    run(lake, write(tmp_path / "logs/more.json", some(TUESDAY + DAY / 3, 1)), *options)
+    world = World(lake, load_config(options[1]))
+    left = plan_scores(world.shop, None)
+    world.close()
+    assert left == []

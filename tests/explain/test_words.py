@@ -50,7 +50,8 @@ PREDICTION = {
     **PLACE, **BEACON, **{f"evidence_{kind}": 0.0 for kind in KINDS}, "evidence_exfiltration": 4.0,
     "evidence_forest": 1.75, "evidence": 5.75, "prediction_score": 0.99971, "prediction_label": "anomalous",
     "leading_kind": "exfiltration", "techniques": "T1041,T1048", "model_name": "isolation_forest",
-    "model_version": "abc", "baseline_horizon": "7d", "explanation": REASONS, "top_deviations": DEVIATIONS["top_deviations"],
+    "model_version": "abc", "baseline_horizon": "7d", "explanation": REASONS,
+    "top_deviations": DEVIATIONS["top_deviations"],
 }  # fmt: skip
 
 

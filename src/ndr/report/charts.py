@@ -160,7 +160,7 @@ def _drawing(
     rules = [_rule(place(at), "midnight") for at in named]
     names = [
         element("text", _name(at), x=f"{place(at):.2f}%", y=_HEIGHT + _FOOT - 4, dx=3, class_="tick")
-        for at in named[:: -(-len(named) // _NAMES)]
+        for at in named[:: max(1, -(-len(named) // _NAMES))]
         if place(at) < 92  # noqa: PLR2004 - there would be no room
     ]
     high = element("text", top, x=3, y=10, class_="tick")
