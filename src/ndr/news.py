@@ -6,9 +6,9 @@ Each step trusts those before it: which parts exist there is looked up, not plan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from ndr.fingerprint import run_fingerprint
@@ -68,19 +68,25 @@ def build_scores(shop: Workshop, built: Built, progress: Callable[[str, int, int
     """
     tables = [table for table in SCORES if table is predictions or table.job in shop.config.jobs]
     fresh = not shop.ledger.settled_under(settled_by(shop))
-    steps = plan_scores(shop, None if fresh else built.within, tables)
+    steps = plan_scores(shop, None if fresh else built.within, tables, onward=True)
     made = run(steps, shop, progress)
     shop.ledger.settle(settled_by(shop))
     return replace(built, parts={**built.parts, **made}, predictions=_span(steps, predictions))
 
 
-def plan_scores(shop: Workshop, within: Interval | None, tables: Sequence[Table] = (predictions,)) -> list[Step]:
-    """What the model in force has not scored yet of the deviations that there are; nothing without a model."""
+def plan_scores(
+    shop: Workshop, within: Interval | None, tables: Sequence[Table] = (predictions,), *, onward: bool = False
+) -> list[Step]:
+    """What the model in force has not scored yet of the deviations that there are; nothing without a model.
+
+    ``onward`` looks also at what is compared with baselines that look at the interval, however much later it is.
+    """
     if shop.model is None:
         return []
     trusted = [table for table in TABLES.values() if table not in SCORES]
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted, shop.model.version)
-    return planner.plan_each(tables, inhabited(shop, within))
+    spans = [within, *(_served(shop, within) if onward and within else ())]
+    return planner.plan_each(tables, [one for span in spans for one in inhabited(shop, span)])
 
 
 def _span(steps: Sequence[Step], table: Table) -> Interval | None:
@@ -158,7 +164,7 @@ def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step
     """What is missing of baselines and deviations, given the behaviour that exists.
 
     Baselines of a reference time are looked at when news lie in what they look at, or when they were never made; where
-    they are made, so are the deviations from them.
+    they are made, or were by a run that did not finish, so are the deviations from them.
     """
     known = publications(shop.config, shop.ledger)
     made = {part.key.start for part in shop.ledger.parts(fg_b_host.name, shop.config.feature_spec_version)}
@@ -167,14 +173,23 @@ def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted)
     fresh = planner.plan_each(PUBLISHED, _midnights(chosen))
     remade = {key.start for step in fresh for key in step.ids}
-    spans: list[Interval | None] = [within]
-    records = shop.ledger.publication_records(shop.config.feature_spec_version)
-    for p in known:
-        if p.reference in remade:
-            looked_back = p.provisional or bool(records.get(p.reference, {}).get("provisional"))
-            spans.append(_service(p, known, looked_back=looked_back))
+    spans = [within, *_served(shop, within, remade)]
     intervals = [one for span in spans for one in inhabited(shop, span)]
     return planner.plan_each(_LATER, [*_midnights(chosen), *intervals])
+
+
+def _served(shop: Workshop, news: Interval | None, remade: Collection[datetime] = ()) -> list[Interval]:
+    """The moments that are, or were, compared with baselines that look at the news or were made again, or more."""
+    version = shop.config.feature_spec_version
+    known, records = publications(shop.config, shop.ledger), shop.ledger.publication_records(version)
+    asked = shop.ledger.asked_publications(version)
+    found = []
+    for p in known:
+        if p.reference in remade or (news and _looks_at(p, news)):
+            record = records.get(p.reference, {})
+            looked_back = p.provisional or bool(record.get("provisional")) or asked.get(p.reference, False)
+            found.append(_service(p, known, looked_back=looked_back))
+    return found
 
 
 def _looks_at(publication: Publication, news: Interval) -> bool:

@@ -205,13 +205,15 @@ def test_what_is_compared_with_remade_baselines_is_scored_again(
     assert run(lake, log, *options)["tables"]["predictions"] > 100
     monkeypatch.setattr("ndr.news._AFTERMATH", DAY / 4)
     late = write(tmp_path / "logs/late.json", some(MONDAY + DAY / 24, 3, source_bytes=70_000))
-    monkeypatch.setattr("ndr.cli.running.armed", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run(lake, late, *options)
-    monkeypatch.undo()
-    monkeypatch.setattr("ndr.news._AFTERMATH", DAY / 4)
+    with monkeypatch.context() as killed:
+        killed.setattr("ndr.cli.running.armed", _stop)
+        assert ndr("run", late, "--lake", lake, *options).code == 130
     run(lake, write(tmp_path / "logs/more.json", some(TUESDAY + DAY / 3, 1)), *options)
     world = World(lake, load_config(options[1]))
     left = plan_scores(world.shop, None)
     world.close()
     assert left == []
+
+
+def _stop(_: object) -> None:
+    raise KeyboardInterrupt
