@@ -203,8 +203,14 @@ def _forest(data: bytes, max_samples: int, folder: Path) -> Forest:
     return Forest(**columns, max_samples=max_samples)
 
 
+def _held(file: Path, data: bytes) -> bool:
+    return file.is_file() and not file.is_symlink() and file.stat().st_size == len(data) and file.read_bytes() == data
+
+
 def _publish(files: Mapping[str, bytes], folder: Path) -> None:
-    """Put the files into their folder at once, over what was there."""
+    """Put the files into their folder at once, over what was there; the same are left alone, somebody may read them."""
+    if all(_held(folder / name, data) for name, data in files.items()):
+        return
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     try:
         made = draft / "made"

@@ -66,12 +66,17 @@ def build_scores(shop: Workshop, built: Built, progress: Callable[[str, int, int
     A model that has not scored before scores everything. Predictions are joined with features where the configuration
     has the job ``prediction_feature_join``.
     """
-    tables = [table for table in SCORES if table is predictions or table.job in shop.config.jobs]
+    tables = _scores(shop)
     fresh = not shop.ledger.settled_under(settled_by(shop))
     steps = plan_scores(shop, None if fresh else built.within, tables, onward=True)
     made = run(steps, shop, progress)
     shop.ledger.settle(settled_by(shop))
     return replace(built, parts={**built.parts, **made}, predictions=_span(steps, predictions))
+
+
+def _scores(shop: Workshop) -> list[Table]:
+    """Predictions, and what is made of them where it is asked for."""
+    return [table for table in SCORES if table is predictions or table.job in shop.config.jobs]
 
 
 def plan_scores(
@@ -105,7 +110,8 @@ def settled_by(shop: Workshop) -> str:
     known = set(chain.from_iterable(p.keys() for p in publications(shop.config, shop.ledger)))
     dropped = [part.key for part in shop.ledger.parts(fg_b_host.name, version) if part.key not in known]
     model = shop.model.version if shop.model else ""
-    told = "\n".join([run_fingerprint(shop.config), model, *inventory, *map(str, asked.items()), *map(str, dropped)])
+    wanted = [table.name for table in _scores(shop)]
+    told = "\n".join([run_fingerprint(shop.config), *wanted, model, *inventory, *map(str, asked.items()), *map(str, dropped)])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ndr.fingerprint import fingerprints
@@ -130,8 +130,8 @@ class Planner:
             return
         version = table.version(self._config.feature_spec_version)
         have = {part.key: part for part in self._ledger.parts(table.name, version, span)}
-        if table.by_model:
-            have = {key: part for key, part in have.items() if key.horizon == self._model}
+        elsewhere = {key: part for key, part in have.items() if table.by_model and key.horizon != self._model}
+        have = {key: part for key, part in have.items() if key not in elsewhere}
         if table.recipe is None or table.name in self._trusted:
             self._states[table.name] = _State({key: part.id for key, part in have.items()})
             return
@@ -144,6 +144,8 @@ class Planner:
                 state.pending.add(key)
         self._states[table.name] = state
         gone = [part for key, part in have.items() if key not in state.ids and not table.published]
+        if self._model:  # what no model can judge any more
+            gone += [part for key, part in elsewhere.items() if replace(key, horizon=self._model) not in state.ids]
         if state.pending or gone:
             missing = {key: state.ids[key] for key in sorted(state.pending)}
             self._steps.append(Step(table, missing, {key: inputs[key] for key in missing}, gone))

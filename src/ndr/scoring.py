@@ -83,8 +83,11 @@ class LakeModels:
         file = self._root / _POINTER
         try:
             told = json.loads(file.read_text()) if file.is_file() else {}
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{shown(str(file), 300)} cannot be read: {shown(str(error), 200)}.") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{shown(str(file), 300)} cannot be read: {shown(str(error), 200)}; remove it and train a model with "
+                "ndr train."
+            ) from error
         if not isinstance(told, dict) or not all(isinstance(v, str) and v.isalnum() for v in told.values()):
             raise ModelError(f"{shown(str(file), 300)} does not name models; remove it and train one with ndr train.")
         return told
@@ -99,8 +102,9 @@ def inference(config: Config) -> Inference:
 
 
 def _features(config: Config) -> str:
-    """What the numbers that a model sees depend on."""
-    return fingerprints(config)[fg_c.name]
+    """What the numbers that a model sees depend on, and which they are."""
+    chosen = inference(config).payload.feature_columns or FEATURES
+    return artefacts.digest([fingerprints(config)[fg_c.name], *chosen])
 
 
 @dataclass(frozen=True)

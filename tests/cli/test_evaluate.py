@@ -70,7 +70,7 @@ def test_what_cannot_be_evaluated_is_refused(given: tuple[str, ...], tmp_path: P
 def test_the_predictions_of_a_lake_stand_beside_other_scores(
     given: tuple[str, ...], tmp_path: Path, lake: Path
 ) -> None:
-    run(lake, write(tmp_path / "log.json", hour(16)))
+    run(lake, write(tmp_path / "log.json", hour(16)), "--warmup")
     own = ndr(*given[:3], "--lake", lake, "--format", "json").data
     assert (own["of"], own["days"], own["host_days"]) == ("predictions", 1, 5)
     assert own["rows"]["rows"] > own["rows"]["positive"] > 0

@@ -166,6 +166,7 @@ def test_an_edited_manifest_is_refused(folder: Path, change: Callable[[dict], An
         (lambda m: m["totals"]["*"].update(scale=99.0), "model_version must be"),
         (lambda m: m.update(model_version="0" * 12), "model_version must be"),
         (lambda m: m["tails"].update(other=m["tails"]["scan"]), "'other' is no kind"),
+        (lambda m: m["tails"].update({"the sum": m["tails"]["scan"]}), "'the sum' is no kind"),
         (lambda m: m["tails"].pop("forest"), "lack those of the forest"),
         (lambda m: m["totals"].pop("*"), "over all window labels"),
         (lambda m: m["features"].pop(), "features must be numbered"),

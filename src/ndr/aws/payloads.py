@@ -16,6 +16,9 @@ from ndr.tables.inference import Bounds, ModelChoice, Payload, Scale
 _ENVELOPES = {"application/json": (b'{"instances":[', b",", b"]}"), "text/csv": (b"", b"\n", b"")}
 """Content type -> what stands before, between and after the records."""
 
+_AT_ONCE = 1 << 12
+"""Rows whose numbers are held as such at a time: they take thirty times what columns of them take."""
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -59,6 +62,11 @@ def records(rows: pa.RecordBatch, features: Sequence[str], payload: Payload, con
     Raises:
         DataError: a feature is no column of the rows, or holds no numbers.
     """
+    for start in range(0, rows.num_rows, _AT_ONCE):
+        yield from _written(rows.slice(start, _AT_ONCE), features, payload, content_type)
+
+
+def _written(rows: pa.RecordBatch, features: Sequence[str], payload: Payload, content_type: str) -> Iterator[bytes]:
     columns = [
         _numbers(_column(rows, name), payload.scaler_params.get(name), payload.outlier_params.get(name))
         for name in features

@@ -206,9 +206,10 @@ class Detector:
             ModelError: they do not.
         """
         self.forest.check(len(self.inputs) + len(self.labels))
+        unknown = next((kind for kind in self.tails if kind not in KINDS), None)
+        if unknown is not None:
+            raise ModelError(f"{unknown!r} is no kind of evidence; those are {', '.join(KINDS)}.")
         for kind, tails in [*self.tails.items(), ("the sum", self.totals)]:
-            if kind not in {*KINDS, "the sum"}:
-                raise ModelError(f"{kind!r} is no kind of evidence; those are {', '.join(KINDS)}.")
             if ALL not in tails:
                 raise ModelError(f"the tails of {kind} lack that over all window labels ({ALL!r}).")
         if FOREST not in self.tails:
