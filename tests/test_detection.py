@@ -68,7 +68,7 @@ def test_the_tables_say_what_was_measured() -> None:
 def test_the_figures_stand_where_they_stood() -> None:
     page = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
     assert page.count(BEGIN) == page.count(END) == 1
-    once = recorded(page, "one\n")
-    assert recorded(once, "two\n") == once.replace("one\n", "two\n")
+    once = recorded(page, "of one seed\n")
+    assert recorded(once, "of two\n") == once.replace("of one seed\n", "of two\n")
     assert once.startswith(page.partition(BEGIN)[0])
     assert once.endswith(page.partition(END)[2])

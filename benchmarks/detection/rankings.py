@@ -44,7 +44,6 @@ TITLES = {
     "root": "root of the sum of squared evidence",
     "no_forest": "sum of evidence without the forest",
     "sum": "**sum of evidence (ours)**",
-    "score": "`prediction_score`, calibrated by window length",
 }
 
 
@@ -104,7 +103,6 @@ def combinations(detector: Detector, matrix: pa.Table) -> dict[str, Scores]:
         "root": np.sqrt((kinds**2).sum(axis=0)),
         "no_forest": found.evidence - found.kinds["forest"],
         "sum": found.evidence,
-        "score": found.score,
     }
 
 
