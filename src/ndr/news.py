@@ -111,7 +111,9 @@ def settled_by(shop: Workshop) -> str:
     dropped = [part.key for part in shop.ledger.parts(fg_b_host.name, version) if part.key not in known]
     model = shop.model.version if shop.model else ""
     wanted = [table.name for table in _scores(shop)]
-    told = "\n".join([run_fingerprint(shop.config), *wanted, model, *inventory, *map(str, asked.items()), *map(str, dropped)])
+    told = "\n".join(
+        [run_fingerprint(shop.config), *wanted, model, *inventory, *map(str, asked.items()), *map(str, dropped)]
+    )
     return hashlib.sha256(told.encode()).hexdigest()
 
 

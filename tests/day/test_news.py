@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_older_logs_are_looked_at_as_far_as_they_matter(settled: World) -> None:
 def test_a_late_arrival_is_looked_at_from_what_it_tells_to_when_it_came(settled: World) -> None:
     bring(settled, MONDAY + 2 * DAY, known_at=LAST + DAY)
     assert news._affected(settled.shop) == Interval(MONDAY + 2 * DAY, LAST - SLICE + MONTH)
+
+
+def test_a_table_that_is_asked_for_from_now_on_is_made_everywhere(settled: World) -> None:
+    bring(settled, LAST + DAY)
+    jobs = {**settled.shop.config.jobs, "prediction_feature_join": {}}
+    asked = replace(settled.shop, config=settled.shop.config.model_copy(update={"jobs": jobs}))
+    assert news._affected(settled.shop) is not None
+    assert news._affected(asked) is None
 
 
 def test_a_publication_that_is_not_called_for_any_more_is_everything(settled: World) -> None:

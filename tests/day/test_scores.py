@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ from day.lakes import DAY, files, ndr, run, write
 from day.pasts import MONDAY, configured, some
 from ndr.model.matrix import KEYS
 from ndr.news import plan_scores
+from ndr.plan import Planner
 from ndr.run import run as run_steps
 from ndr.scoring import training_matrix
 from ndr.specs import load_config
+from ndr.table import PartKey
+from ndr.tables import TABLES
 from ndr.tables.predictions import predictions
+from ndr.time import Interval
 from worlds import World
 
 TUESDAY = MONDAY + DAY
@@ -114,6 +119,21 @@ def test_another_model_scores_everything_beside_the_old_one(past: Past, lake: Pa
     assert {row["model_version"] for row in told.data} == {made["model_version"]}
 
 
+def test_what_cannot_be_judged_any_more_is_gone_by_whichever_model(past: Past, lake: Path) -> None:
+    world = World(lake, load_config(past[1][1]))
+    assert world.shop.model is not None
+    known = next(part for part in world.ledger.parts("predictions", "1") if part.path)
+    lost = PartKey(MONDAY - 9 * DAY, MONDAY - 9 * DAY + DAY / 96, "another")
+    others = [replace(known, key=key, path="") for key in (replace(known.key, horizon="another"), lost)]
+    world.ledger.commit(others, [], {})
+    trusted = [table for table in TABLES.values() if table is not predictions]
+    planner = Planner(world.shop.config, world.ledger, world.lake, trusted, world.shop.model.version)
+    steps = planner.plan([predictions], Interval(MONDAY - 10 * DAY, TUESDAY + DAY))
+    world.close()
+    assert [part.key for step in steps for part in step.gone] == [lost]
+    assert not any(step.ids for step in steps)
+
+
 def test_what_a_score_is_made_of_adds_up(lake: Path) -> None:
     rows = [row for path in predicted(lake) for row in pq.ParquetFile(path).read().to_pylist()]
     assert max(row["evidence"] for row in rows) > 3
@@ -187,6 +207,7 @@ def test_a_model_can_look_at_chosen_features(past: Past, lake: Path, tmp_path: P
     told["jobs"]["inference_predictions"] = {"payload": {"feature_columns": FEATURES}, "alert_share": 0.05}
     chosen = tmp_path / "chosen.json"
     chosen.write_text(json.dumps(told))
+    assert "there is no model in force" in ndr("score", "--lake", lake, "--config", chosen).err
     made = ndr("train", "--lake", lake, "--config", chosen, "--format", "json").data
     assert set(made["constant_features"]) <= set(FEATURES)
     assert ndr("score", "--lake", lake, "--config", chosen).code == 0
@@ -208,7 +229,7 @@ def test_what_is_compared_with_remade_baselines_is_scored_again(
     with monkeypatch.context() as killed:
         killed.setattr("ndr.cli.running.armed", _stop)
         assert ndr("run", late, "--lake", lake, *options).code == 130
-    run(lake, write(tmp_path / "logs/more.json", some(TUESDAY + DAY / 3, 1)), *options)
+    assert run(lake, late, *options)["built"]["predictions"] > 20
     world = World(lake, load_config(options[1]))
     left = plan_scores(world.shop, None)
     world.close()

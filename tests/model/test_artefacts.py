@@ -107,17 +107,24 @@ def test_saving_again_replaces_and_leaves_nothing_else(trained: tuple[Detector, 
     assert sorted(path.name for path in folder.iterdir()) == [artefacts.FOREST, artefacts.MANIFEST]
 
 
+def test_saving_the_same_again_touches_nothing(trained: tuple[Detector, dict], tmp_path: Path) -> None:
+    """Not even for a moment is there no model: one that is killed in it would leave none."""
+    before = artefacts.save(tmp_path, *trained).stat().st_ino
+    assert artefacts.save(tmp_path, *trained).stat().st_ino == before
+
+
 def test_a_save_that_fails_leaves_what_was_there(
     trained: tuple[Detector, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = artefacts.save(tmp_path, *trained)
+    detector, facts = trained
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AdapterError, match="No space left"):
-        artefacts.save(tmp_path, *trained)
+        artefacts.save(tmp_path, detector, {**facts, "feature_spec_version": "2"})
     artefacts.load(folder)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
