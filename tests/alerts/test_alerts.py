@@ -77,7 +77,7 @@ def test_windows_fold_across_labels_and_midnight(world: Scored) -> None:
     world.score(*quarters(HOSTS[0], MIDNIGHT - HOUR, 8))
     world.score(judged(HOSTS[0], MIDNIGHT + 6 * HOUR, window_label="w_8h"))
     (alert,) = alerts(world.shop)
-    assert (alert.first_seen, alert.last_seen) == (MIDNIGHT - 2 * HOUR, MIDNIGHT + 6 * HOUR)
+    assert (alert.first_seen, alert.last_seen) == (MIDNIGHT - HOUR, MIDNIGHT + 6 * HOUR)
     assert alert.windows == 9
 
 
@@ -90,7 +90,7 @@ def test_windows_an_hour_apart_belong_together_and_no_farther(world: Scored, gap
 def test_a_long_window_reaches_over_short_ones(world: Scored) -> None:
     world.score(judged(end=T, window_label="w_24h"), judged(end=T - 20 * HOUR), judged(end=T - 3 * HOUR))
     (alert,) = alerts(world.shop)
-    assert (alert.first_seen, alert.last_seen) == (T - 24 * HOUR, T)
+    assert (alert.first_seen, alert.last_seen) == (T - 20 * HOUR - SLICE, T), "not where the day-long window begins"
 
 
 def test_an_alert_keeps_its_id_while_it_goes_on_and_wherever_one_looks_from(world: Scored) -> None:
@@ -106,6 +106,16 @@ def test_an_alert_keeps_its_id_while_it_goes_on_and_wherever_one_looks_from(worl
     assert early.last_seen == start + 22 * HOUR, "what came later is not known yet"
     world.score(judged(HOSTS[0], start + 275 * HOUR))
     assert [alert.id for alert in alerts(world.shop)] == [whole.id]
+
+
+def test_a_longer_window_that_joins_changes_neither_the_id_nor_when_it_was_first_seen(world: Scored) -> None:
+    world.score(judged(), judged(window_label="w_1h"))
+    (early,) = alerts(world.shop)
+    world.score(judged(end=T + SLICE, window_label="w_8h"), judged(end=T + HOUR, window_label="w_24h"))
+    (later,) = alerts(world.shop)
+    assert later.id == early.id
+    assert later.first_seen == early.first_seen == T - SLICE
+    assert (later.windows, later.last_seen) == (4, T + HOUR)
 
 
 def test_what_ended_before_is_not_told_again(world: Scored) -> None:

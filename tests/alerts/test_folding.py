@@ -59,8 +59,11 @@ def _episode(group: list[Row]) -> Episode:
         day = (row[2] - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         if row[2] > SINCE:
             days[day] = max(row[3], days.get(day, 0.0))
+    detected = min(r[2] for r in group)
+    begun = [r[2] - WINDOWS[r[1]] for r in group]
+    told_first = max(start for r, start in zip(group, begun, strict=True) if r[2] == detected)
     return Episode(
-        peak[0], min(r[2] - WINDOWS[r[1]] for r in group), max(r[2] for r in group), min(r[2] for r in group),
+        peak[0], detected, told_first, max(r[2] for r in group), min(begun),
         len(group), peak[3], peak[1], peak[2], peak[4], ("203.0.113.5", None) if peak[4] == "beacon" else None, days,
     )  # fmt: skip
 

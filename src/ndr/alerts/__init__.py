@@ -45,13 +45,13 @@ class Alert:
     """One episode of a host: what was seen when, and what its most remarkable window says."""
 
     id: str
-    """Follows from host, first_seen and model: an episode that goes on keeps it."""
+    """Follows from host, detected and model: an episode that goes on keeps it, whatever windows join it."""
     rank: int
     host_ip: str
     machine_name: str | None
     segment_id: str | None
     first_seen: datetime
-    """When the first of its windows began."""
+    """When the window began that was over first, the shortest of them: a day-long one tells little of when."""
     last_seen: datetime
     """When the last of its windows was over."""
     detected: datetime
@@ -185,7 +185,7 @@ def _details(shop: Workshop, listed: Sequence[Episode]) -> dict[tuple[str, str, 
 def _alert(
     rank: int, episode: Episode, row: Mapping[str, Any], peers: Sequence[Peer], covering: tuple[str, ...]
 ) -> Alert:
-    told = f"{episode.host_ip}|{iso(episode.first_seen)}|{row['model_version']}"
+    told = f"{episode.host_ip}|{iso(episode.detected)}|{row['model_version']}"
     kind = KINDS.get(episode.leading_kind)
     return Alert(
         id=hashlib.sha256(told.encode()).hexdigest()[:16],

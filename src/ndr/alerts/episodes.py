@@ -26,10 +26,13 @@ class Episode:
     """The anomalous windows of a host that overlap or follow each other, and the one of most evidence among them."""
 
     host_ip: str
-    first_seen: datetime
+    detected: datetime
+    """When the first of these windows was over. Longer windows that join later begin earlier, but never end earlier."""
+    first_seen: datetime = field(compare=False)
+    """When that window began, the shortest of those that were over at that moment."""
     last_seen: datetime = field(compare=False)
-    detected: datetime = field(compare=False)
-    """When the first of these windows was over."""
+    begins: datetime = field(compare=False)
+    """When the earliest of these windows began."""
     windows: int = field(compare=False)
     evidence: float = field(compare=False)
     window_label: str = field(compare=False)
@@ -64,7 +67,7 @@ def episodes(shop: Workshop, within: Interval | None, threshold: float | None) -
         whole = _put_together(found)
         if wide is None or not known or wide.start <= known[0].key.start:
             return whole
-        if all(episode.first_seen > wide.start + GAP for episode in whole):
+        if all(episode.begins > wide.start + GAP for episode in whole):
             return whole
         reach *= _FARTHER
 
@@ -84,9 +87,11 @@ def _folded(rows: ir.Table, since: datetime, threshold: float | None) -> ir.Tabl
     keys = ["host_ip", "episode", "day"]
     whole = ibis.window(group_by=keys)
     best = ibis.window(group_by=keys, order_by=[ibis.desc("evidence"), "window_end_ts", "start"])
+    first = ibis.window(group_by=keys, order_by=["window_end_ts", ibis.desc("start")])
     asked = ibis.ifelse(numbered.window_end_ts > since, numbered.evidence, ibis.null("float64"))
     every = numbered.mutate(
-        first_seen=numbered.start.min().over(whole),
+        first_seen=numbered.start.first().over(first),
+        begins=numbered.start.min().over(whole),
         last_seen=numbered.window_end_ts.max().over(whole),
         detected=numbered.window_end_ts.min().over(whole),
         windows=numbered.count().over(whole),
@@ -118,12 +123,14 @@ def _put_together(rows: Iterable[Mapping[str, Any]]) -> list[Episode]:
 
 def _episode(days: list[Mapping[str, Any]]) -> Episode:
     peak = max(days, key=lambda day: (day["evidence"], -day["day"].toordinal()))
+    first = min(days, key=lambda day: day["detected"])
     beats = peak["leading_kind"] == "beacon" and peak["beacon_dst_ip"] is not None
     return Episode(
         host_ip=peak["host_ip"],
-        first_seen=min(day["first_seen"] for day in days),
+        detected=first["detected"],
+        first_seen=first["first_seen"],
         last_seen=max(day["last_seen"] for day in days),
-        detected=min(day["detected"] for day in days),
+        begins=min(day["begins"] for day in days),
         windows=sum(day["windows"] for day in days),
         evidence=peak["evidence"],
         window_label=peak["window_label"],
