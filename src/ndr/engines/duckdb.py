@@ -89,6 +89,7 @@ class DuckDB:
             "temp_directory": scratch,
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
+            "enable_progress_bar": "false",  # it would go to stdout, among the data
         }
         if threads:
             settings["threads"] = threads
