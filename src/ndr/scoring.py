@@ -54,7 +54,10 @@ class LakeModels:
         if spec.model.endpoint_name:
             return self._remote(spec)
         if spec.model.model_uri:
-            return self._loaded(Path(spec.model.model_uri.removeprefix("file://")), named=True)
+            folder = spec.model.model_uri.removeprefix("file://")
+            if "://" in folder:
+                raise ModelError(f"model_uri {shown(folder, 300)} is no folder of this machine; copy the model to one.")
+            return self._loaded(Path(folder), named=True)
         version = self._pointers().get(self._config.feature_spec_version)
         return self._loaded(self._root / NAME / version, named=False) if version else None
 

@@ -32,6 +32,18 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
     return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
 
 
+def unscored(shop: Workshop) -> str:
+    """Why no predictions are in force although there are deviations, and what to do."""
+    if shop.model:
+        return "the model in force has scored nothing yet; ndr score lets it"
+    if any(part.rows for part in shop.ledger.parts(predictions.name, shop.config.feature_spec_version)):
+        return (
+            "no model is in force: features are made otherwise now than the model of this lake was trained on; "
+            "ndr run trains another and scores again"
+        )
+    return "no model is in force; ndr train makes one, and ndr score lets it score"
+
+
 def known_window_ends(shop: Workshop, within: Interval | None = None) -> list[datetime]:
     """The window ends for which FG-A has rows, in order."""
     parts = shop.ledger.parts(fg_a.name, shop.config.feature_spec_version, within)

@@ -20,7 +20,7 @@ from ndr.safelist import CRITERIA, Entry, active_entries, add_entry, entry_of, r
 from ndr.sinks.ecs import document
 from ndr.sinks.ocsf import finding
 from ndr.sinks.webhook import checked_address, deliver, token_of_environment
-from ndr.summary import stored
+from ndr.summary import stored, unscored
 from ndr.tables.predictions import predictions
 from ndr.time import END_OF_TIME, EPOCH, Interval, parse_instant
 
@@ -109,8 +109,9 @@ def _alerts(options: argparse.Namespace) -> int:
     with lakes.open_lake(options) as opened:
         found = _found(opened, options, active_entries(opened.lake), covered=options.all)
         scored = bool(stored(predictions, opened.shop).paths)
+        lacking = unscored(opened.shop)
     if not scored:
-        print("ndr: nothing is scored by a model in force yet: ndr train and ndr score come first.", file=sys.stderr)
+        print(f"ndr: nothing is scored: {lacking}.", file=sys.stderr)
     elif not found:
         print("ndr: a quiet time: no alerts.", file=sys.stderr)
     _write(found, options.format, marked=options.all)

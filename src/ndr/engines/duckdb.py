@@ -89,12 +89,12 @@ class DuckDB:
             "temp_directory": scratch,
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "enable_progress_bar": "false",  # it would go to stdout, among the data
         }
         if threads:
             settings["threads"] = threads
         try:
             self._con = duckdb.connect(":memory:", config=settings)
+            self._con.execute("SET enable_progress_bar = false")  # it would go to stdout, among the data
             self._con.execute("SET parquet_metadata_cache = true")
             self._con.execute("SET enable_external_file_cache = false")  # the system keeps files in memory that is free
             (self.memory_bytes,) = self._con.execute(

@@ -8,6 +8,8 @@ from ndr.metrics import BY_NAME
 _STEP = 1000.0
 _BYTES = ("bytes", "KB", "MB", "GB", "TB", "PB", "EB")
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
+_PLAINLY = {" at most K times in the lookback": " hardly ever in the 30 days before", "the lookback": "the 30 days before"}
+"""Terms of the declarations -> words that need no catalog."""
 _LONG = 3.0
 _ROUND = 100.0
 
@@ -56,6 +58,8 @@ def measured(value: float, metric: Metric) -> str:
     """A value and what it is, in the words of the metric's declaration: ``5.5 GB sent by the source``."""
     said = metric.doc.split(";")[0].split(".")[0]
     said = said if said[:2].isupper() else said[:1].lower() + said[1:]
+    for term, words in _PLAINLY.items():
+        said = said.replace(term, words)
     if metric.unit == "bytes":
         return f"{size(value)} {said.removeprefix('bytes ')}"
     if metric.kind == "count" or _each(metric):

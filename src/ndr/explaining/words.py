@@ -13,10 +13,9 @@ from ndr.explaining.case import BEACON, Case, Row, metric_column
 from ndr.features.suspicion import THEMES
 from ndr.metric import INBOUND
 from ndr.metrics import BASELINED
-from ndr.model.detector import Detector, Scorer
+from ndr.model.detector import Scorer, compared_with
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.model.reasons import SPOKEN
-from ndr.model.tails import ALL
 from ndr.run import Workshop
 from ndr.standing import TELLING, standing
 from ndr.time import iso
@@ -83,9 +82,9 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     score, alerts = row["prediction_score"], row["prediction_label"] == "anomalous"
     than = "by the model of an endpoint, which does not say why"
     if row["leading_kind"] != ENDPOINT:
-        rows, like = _trained_on(model, case.label)
+        rows, alike = compared_with(model, case.label)
         than = _more_unusual(score, rows) if rows else f"more unusual than {_share(score)} of the windows"
-        than += f"{like} that model {row['model_name']} {row['model_version']} was trained on"
+        than += f"{' of this length' if alike else ''} that model {row['model_name']} {row['model_version']} was trained on"
     does = "labelled anomalous: it alerts" if alerts else "labelled normal: it does not alert"
     yield f"Score {score:.6g}: {than}; evidence {row['evidence']:.1f} nats; {does}."
     spoke = sorted(((row[f"evidence_{name}"] or 0.0, name) for name in KINDS), key=lambda each: -each[0])
@@ -95,13 +94,6 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
         yield f"Loudest is {loudest}" + (f"; then {', '.join(others)}." if others else "; no other component speaks.")
     elif row["leading_kind"] != ENDPOINT:
         yield "No component finds it more than ordinary."
-
-
-def _trained_on(model: Scorer | None, label: str) -> tuple[int, str]:
-    """How many windows, and which, a score counts among; 0 where nobody knows."""
-    totals = model.totals if isinstance(model, Detector) else {}
-    tail = totals.get(label) or totals.get(ALL)
-    return (tail.at_least[0] if tail else 0), " of this length" if label in totals else ""
 
 
 def _more_unusual(score: float, rows: int) -> str:

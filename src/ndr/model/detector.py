@@ -214,3 +214,10 @@ class Detector:
                 raise ModelError(f"the tails of {kind} lack that over all window labels ({ALL!r}).")
         if FOREST not in self.tails:
             raise ModelError(f"the tails lack those of the {FOREST}.")
+
+
+def compared_with(model: Scorer | None, label: str) -> tuple[int, bool]:
+    """How many windows a score counts among, and whether they are all of this length; 0 where nobody knows."""
+    totals = model.totals if isinstance(model, Detector) else {}
+    tail = totals.get(label) or totals.get(ALL)
+    return (tail.at_least[0] if tail else 0), label in totals

@@ -140,6 +140,8 @@ class Host:
     all_peers: int = 0
     beacon: Beacon | None = None
     episodes: tuple[Episode, ...] = ()
+    trained: int = 0
+    """Windows that the model holds its score against; 0 where nobody knows."""
 
     @property
     def span(self) -> Interval:

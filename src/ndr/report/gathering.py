@@ -81,9 +81,7 @@ def _lacking(shop: Workshop, told: str) -> str:
     """Why nothing is scored, and what to do."""
     if not any(part.rows for part in shop.ledger.parts(fg_c.name, shop.config.feature_spec_version)):
         return told
-    if shop.model is None:
-        return "no model is in force; ndr train makes one, and ndr score lets it score"
-    return "the model in force has scored nothing yet; ndr score lets it"
+    return unscored(shop)
 
 
 def scored_ends(shop: Workshop, within: Interval | None) -> list[datetime]:
@@ -133,6 +131,7 @@ def _hosts(shop: Workshop, period: Interval, picks: Sequence[Pick], steps: Seque
         places=bands.places(known, steps, shop.config.project_parameters.calendar),
         metrics=metrics,
         meetings=_meetings(shop, picks, at_peak),
+        model=shop.model,
     )
     return tuple(portrait(rank, at_peak[pick.host], pick.alerts, material) for rank, pick in enumerate(picks, 1))
 

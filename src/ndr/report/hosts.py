@@ -61,7 +61,7 @@ def _lead(host: Host) -> Html:
 
 def _facts(host: Host) -> Html:
     """The numbers of its most remarkable window."""
-    odds = element("small", words.odds(host.score), " windows of the training")
+    odds = element("small", words.odds(host.score, host.trained), " windows of the training")
     facts = [
         ("Led by", [words.leading(host.leading_kind)]),
         ("Score", [f"{words.score(host.score)} ", odds]),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ndr.alerts import Alert
+from ndr.model.detector import Scorer, compared_with
 from ndr.model.kinds import KINDS
 from ndr.model.reasons import SPOKEN
 from ndr.report import bands
@@ -28,6 +29,7 @@ class Material:
     places: Sequence[bands.Place | None]
     metrics: Mapping[str, Sequence[str]]
     meetings: Mapping[str, Sequence[Row]]
+    model: Scorer | None = None
 
 
 def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -> Host:
@@ -52,6 +54,7 @@ def portrait(rank: int, row: Row, alerts: Sequence[Alert], material: Material) -
         deviations=_deviations(row), contributions=_contributions(row), beacon=_beacon(row),
         peers=tuple(_peer(each) for each in met),
         episodes=tuple(Episode(e.first_seen, e.last_seen, e.leading_kind, e.evidence, e.windows) for e in alerts),
+        trained=compared_with(material.model, row["window_label"])[0],
         **_totals(met),
     )  # fmt: skip
 

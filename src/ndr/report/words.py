@@ -172,11 +172,11 @@ def signed(value: float) -> str:
     return f"{'+' if value > 0 else ''}{number(value)}"
 
 
-def odds(score: float) -> str:
-    """How rare a score is among the windows of the training: ``1 in 2,000``."""
+def odds(score: float, rows: int = 0) -> str:
+    """How rare a score is among the windows of the training, ``rows`` of them: ``1 in 2,000``, never rarer than they tell."""
     left = 1 - min(max(score, 0.0), 1.0)
-    if left <= 0:
-        return "beyond all"
+    if left <= 0 or 0 < rows < 1 / left:
+        return f"beyond all {rows:,}" if rows else "beyond all"
     digits = 10 ** max(len(f"{1 / left:.0f}") - 2, 0)
     return f"1 in {round(1 / left / digits) * digits:,.0f}"
 
