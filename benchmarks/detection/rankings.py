@@ -33,6 +33,8 @@ SINGLE = (
 _KEYS = ("host_ip", "window_label", "window_end_ts")
 _COLUMNS = [metric.column(role) for metric in METRICS for role in ROLES if metric.kind != "flag"]
 _EVERYTHING = 10**9
+_ORDER = [(key, "ascending") for key in _KEYS]
+"""Engines and joins give rows in no order, and a forest draws them by their places."""
 TITLES = {
     **{name: f"`{name}` alone" for name in SINGLE},
     "fg_a_same": "forest over FG-A, trained on the scored windows",
@@ -59,13 +61,14 @@ def scored_matrix(shop: Workshop, own: pa.Table) -> pa.Table:
     matrix = training_matrix(shop, None, _EVERYTHING)
     kept = own.select([*_KEYS, *(c for c in _COLUMNS if c not in matrix.column_names)])
     return matrix.drop_columns([c for c, kind in zip(matrix.column_names, matrix.schema.types, strict=True)
-                                if pa.types.is_nested(kind)]).join(kept, list(_KEYS), join_type="inner")  # fmt: skip
+                                if pa.types.is_nested(kind)]).join(kept, list(_KEYS), join_type="inner").sort_by(_ORDER)  # fmt: skip
 
 
 def behaviour(shop: Workshop) -> pa.Table:
     """All of FG-A."""
     rows = fg_a.unbound("rows").select(*_KEYS, *_COLUMNS)
-    return pa.Table.from_batches(shop.engine.batches(shop.engine.compile(rows), {"rows": stored(fg_a, shop)}))
+    found = pa.Table.from_batches(shop.engine.batches(shop.engine.compile(rows), {"rows": stored(fg_a, shop)}))
+    return found.sort_by(_ORDER)
 
 
 def all_rankings(own: pa.Table, matrix: pa.Table) -> dict[str, Scores]:
