@@ -13,6 +13,7 @@ from ndr.engine import Files
 from ndr.run import Workshop, files_of
 from ndr.table import PartKey, Table
 from ndr.tables.fg_a import WINDOWS, fg_a
+from ndr.tables.predictions import predictions
 from ndr.tables.sessions import sessions
 from ndr.time import Interval
 
@@ -38,7 +39,7 @@ def unscored(shop: Workshop) -> str:
         return "the model in force has scored nothing yet; ndr score lets it"
     if any(part.rows for part in shop.ledger.parts(predictions.name, shop.config.feature_spec_version)):
         return (
-            "no model is in force: features are made otherwise now than the model of this lake was trained on; "
+            "no model is in force: the one that scored this lake is gone or no longer fits its features; "
             "ndr run trains another and scores again"
         )
     return "no model is in force; ndr train makes one, and ndr score lets it score"

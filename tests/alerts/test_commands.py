@@ -84,7 +84,7 @@ def test_a_lake_that_is_not_scored_says_so(lake: Path) -> None:
     Scored(lake).close()
     found = ndr("alerts", "--lake", lake)
     assert (found.code, found.out) == (0, "")
-    assert "ndr train" in found.err
+    assert "ndr score" in found.err
 
 
 def test_a_safelist_from_beginning_to_end(scored: Path) -> None:

@@ -197,7 +197,10 @@ def test_a_cold_host_is_held_against_its_segment(lake: OpenLake) -> None:
 def test_what_is_lacking_is_told_where_nothing_is_scored(lake: OpenLake) -> None:
     bare = gather(replace(lake.shop, in_force=lambda: None), "a lake", None, 5, None)
     assert (bare.period, bare.hosts) == (None, ())
-    assert bare.lacking == "no model is in force; ndr train makes one, and ndr score lets it score"
+    assert bare.lacking == (
+        "no model is in force: the one that scored this lake is gone or no longer fits its features; "
+        "ndr run trains another and scores again"
+    )
 
 
 def test_only_what_is_shown_is_read(lake: OpenLake, monkeypatch: pytest.MonkeyPatch) -> None:

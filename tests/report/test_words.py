@@ -74,6 +74,11 @@ def test_scores_keep_their_nines(score: float, told: str, odds: str) -> None:
     assert (words.score(score), words.odds(score)) == (told, odds)
 
 
+def test_odds_are_never_rarer_than_the_windows_of_the_training_tell() -> None:
+    assert words.odds(0.9995, 39_950) == "1 in 2,000"
+    assert words.odds(0.999999, 39_950) == "beyond all 39,950"
+
+
 def test_an_endpoint_may_be_certain() -> None:
     assert (words.score(1.0), words.odds(1.0)) == ("1.000000000000", "beyond all")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from ndr.cli import lakes
@@ -14,7 +15,7 @@ from ndr.errors import ModelError
 from ndr.model.training import TrainingOptions
 from ndr.news import plan_scores
 from ndr.run import run
-from ndr.scoring import Trained, learn
+from ndr.scoring import Trained, inference, learn
 from ndr.time import END_OF_TIME, EPOCH, Interval, parse_instant
 
 
@@ -41,6 +42,9 @@ def _within(options: argparse.Namespace) -> Interval | None:
 def _train(options: argparse.Namespace) -> int:
     with lakes.open_lake(options, writes=True) as opened, opened.lake.writing(options.wait):
         made = learn(opened.shop, opened.models, _within(options), TrainingOptions(max_rows=options.max_rows))
+        named = inference(opened.shop.config).model
+    if named.endpoint_name or named.model_uri:
+        print("ndr: it is kept, and not in force: the configuration names another model.", file=sys.stderr)
     if options.format == "json":
         print(json.dumps({"model_version": made.version, "folder": str(made.folder), **made.facts}, indent=2))
     else:

@@ -8,7 +8,10 @@ from ndr.metrics import BY_NAME
 _STEP = 1000.0
 _BYTES = ("bytes", "KB", "MB", "GB", "TB", "PB", "EB")
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
-_PLAINLY = {" at most K times in the lookback": " hardly ever in the 30 days before", "the lookback": "the 30 days before"}
+_PLAINLY = {
+    " at most K times in the lookback": " hardly ever in the 30 days before",
+    "the lookback": "the 30 days before",
+}
 """Terms of the declarations -> words that need no catalog."""
 _LONG = 3.0
 _ROUND = 100.0

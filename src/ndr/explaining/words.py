@@ -84,7 +84,9 @@ def _scored(case: Case, model: Scorer | None) -> Iterator[str]:
     if row["leading_kind"] != ENDPOINT:
         rows, alike = compared_with(model, case.label)
         than = _more_unusual(score, rows) if rows else f"more unusual than {_share(score)} of the windows"
-        than += f"{' of this length' if alike else ''} that model {row['model_name']} {row['model_version']} was trained on"
+        than += (
+            f"{' of this length' if alike else ''} that model {row['model_name']} {row['model_version']} was trained on"
+        )
     does = "labelled anomalous: it alerts" if alerts else "labelled normal: it does not alert"
     yield f"Score {score:.6g}: {than}; evidence {row['evidence']:.1f} nats; {does}."
     spoke = sorted(((row[f"evidence_{name}"] or 0.0, name) for name in KINDS), key=lambda each: -each[0])

@@ -18,7 +18,7 @@ from ndr.report.findings import Baselines, Findings, Host, Model, Quality
 from ndr.report.portraits import Material, portrait
 from ndr.run import Workshop, files_of
 from ndr.standing import standing
-from ndr.summary import stored
+from ndr.summary import stored, unscored
 from ndr.table import Table, in_force
 from ndr.tables.fg_a import WINDOWS, fg_a
 from ndr.tables.fg_b import COLUMNS

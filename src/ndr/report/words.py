@@ -173,7 +173,7 @@ def signed(value: float) -> str:
 
 
 def odds(score: float, rows: int = 0) -> str:
-    """How rare a score is among the windows of the training, ``rows`` of them: ``1 in 2,000``, never rarer than they tell."""
+    """How rare a score is among the windows of the training: ``1 in 2,000``, and never rarer than ``rows`` can tell."""
     left = 1 - min(max(score, 0.0), 1.0)
     if left <= 0 or 0 < rows < 1 / left:
         return f"beyond all {rows:,}" if rows else "beyond all"
