@@ -60,8 +60,8 @@ def scored_matrix(shop: Workshop, own: pa.Table) -> pa.Table:
     """The rows that are scored, each with all of FG-A and what the model sees."""
     matrix = training_matrix(shop, None, _EVERYTHING)
     kept = own.select([*_KEYS, *(c for c in _COLUMNS if c not in matrix.column_names)])
-    return matrix.drop_columns([c for c, kind in zip(matrix.column_names, matrix.schema.types, strict=True)
-                                if pa.types.is_nested(kind)]).join(kept, list(_KEYS), join_type="inner").sort_by(_ORDER)  # fmt: skip
+    nested = [field.name for field in matrix.schema if pa.types.is_nested(field.type)]
+    return matrix.drop_columns(nested).join(kept, list(_KEYS), join_type="inner").sort_by(_ORDER)
 
 
 def behaviour(shop: Workshop) -> pa.Table:
