@@ -160,7 +160,7 @@ def _read(folder: Path, name: str) -> bytes:
     """A file of the folder itself: no link, no pipe, and no larger than such files are."""
     try:
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # a name with a NUL names nothing
         raise ModelError(
             f"there is no model file {shown(str(folder / name), 300)}: name a folder with {MANIFEST} and {FOREST}, "
             "or train a model (ndr train)."

@@ -184,6 +184,7 @@ def test_a_model_of_other_features_is_replaced_or_where_it_was_named_refused(
     summary = run(lake, log, "--config", other)
     assert summary["model"]["trained"] is True
     assert summary["model"]["version"] != past[2]["model"]["version"]
+    assert summary["tables"]["predictions"] == summary["tables"]["fg_c"], "the old model's do not count"
     old = lake / "models/isolation_forest" / past[2]["model"]["version"]
     told["jobs"]["inference_predictions"] = {"model": {"model_uri": str(old)}}
     other.write_text(json.dumps(told))

@@ -107,6 +107,11 @@ def test_saving_again_replaces_and_leaves_nothing_else(trained: tuple[Detector, 
     assert sorted(path.name for path in folder.iterdir()) == [artefacts.FOREST, artefacts.MANIFEST]
 
 
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    with pytest.raises(ModelError, match="there is no model file"):
+        artefacts.load("a\0b")
+
+
 def test_saving_the_same_again_touches_nothing(trained: tuple[Detector, dict], tmp_path: Path) -> None:
     """Not even for a moment is there no model: one that is killed in it would leave none."""
     before = artefacts.save(tmp_path, *trained).stat().st_ino

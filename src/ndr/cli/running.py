@@ -30,6 +30,7 @@ from ndr.sources.source import SourceSpec
 from ndr.specs import Config, checked
 from ndr.standing import most_deviant, standing
 from ndr.summary import busiest_networks, host_count, known_window_ends
+from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
 from ndr.tables.predictions import predictions
@@ -186,14 +187,14 @@ def _summary(
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
     built, trained = done
     ends = known_window_ends(opened.shop, built.behaviour)
-    version, stands = opened.shop.config.feature_spec_version, standing(opened.shop)
+    stands = standing(opened.shop)
     return {
         **_imported(reports),
         "hosts": host_count(opened.shop, ends),
         "windows": len(ends),
         "first_window_end": iso(ends[0]) if ends else None,
         "last_window_end": iso(ends[-1]) if ends else None,
-        "tables": {name: opened.ledger.row_count(name, t.version(version)) for name, t in TABLES.items()},
+        "tables": {name: _row_count(opened, table) for name, table in TABLES.items()},
         "built": dict(built.parts),
         "baselines": stands.facts(),
         "standing": str(stands),
@@ -231,6 +232,15 @@ def _imported(reports: Sequence[FileReport]) -> dict[str, Any]:
         "skipped_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["skipped"]],
         "refused_files": [{"path": str(r.path), "reason": r.reason} for r in by_outcome["refused"]],
     }
+
+
+def _row_count(opened: OpenLake, table: Table) -> int:
+    """The rows of a table; of predictions, those of the model in force."""
+    version, model = table.version(opened.shop.config.feature_spec_version), opened.shop.model
+    if not table.by_model:
+        return opened.ledger.row_count(table.name, version)
+    parts = opened.ledger.parts(table.name, version)
+    return sum(part.rows for part in parts if model and part.key.horizon == model.version)
 
 
 def _tell(summary: Mapping[str, Any], found: Sequence[Alert]) -> None:
