@@ -98,7 +98,7 @@ def _tell(told: Mapping[str, Any], found: Sequence[Alert]) -> None:
     tell_alerts(found)
     print("What was planted, and how well the scores find it")
     tell_evaluations({"predictions": told["evaluation"]})
-    first = found[0]
     print(f"\nlogs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
-    print(f"next: ndr explain {first.host_ip} --at {iso(first.window_end_ts)} --lake {told['lake']}")
+    for first in found[:1]:
+        print(f"next: ndr explain {first.host_ip} --at {iso(first.window_end_ts)} --lake {told['lake']}")
     print(f"report: {told['report']}")

@@ -54,10 +54,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def told(made: Trained) -> str:
     """A model that was trained, in words."""
-    facts = made.facts
+    rows, wild = made.facts["rows"], made.facts["wild_rows"]
     return (
-        f"model {made.version}: trained on {facts['rows']:,} windows of {facts['first_window_end']} to "
-        f"{facts['last_window_end']}, without {facts['wild_rows']:,} that stand out already"
+        f"model {made.version}: trained on {rows - wild:,} of the {rows:,} windows of {made.facts['first_window_end']} "
+        f"to {made.facts['last_window_end']}; the other {wild:,} stand out already"
     )
 
 

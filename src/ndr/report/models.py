@@ -34,7 +34,7 @@ def model_of(shop: Workshop, root: Path) -> Model | None:
 def _told(facts: Facts) -> dict[str, str]:
     first, last = (moment(parse_instant(end)) for end in (facts.first_window_end, facts.last_window_end))
     told = {
-        "Trained on": f"{counted(facts.rows, 'window')} of {counted(facts.hosts, 'host')}",
+        "Trained on": f"{counted(facts.rows - facts.wild_rows, 'window')} of {counted(facts.hosts, 'host')}",
         "Of the time": f"{first} to {last}",
         "Left out as too wild": counted(facts.wild_rows, "window"),
     }
