@@ -19,16 +19,17 @@ from ndr.model.training import TrainingOptions, train
 from ndr.publications import publications
 from ndr.run import Workshop, files_of
 from ndr.specs import Config
-from ndr.table import Context, Given
+from ndr.table import Context, Given, in_force
 from ndr.tables.fg_a import fg_a
 from ndr.tables.fg_c import fg_c
 from ndr.tables.inference import Inference
 from ndr.tables.predictions import FEATURES, PASSED, predictions
-from ndr.time import Interval
+from ndr.time import DAY, Interval
 
 FOLDER = "models"
 NAME = "isolation_forest"
 _POINTER = "in_force.json"
+PROVISIONAL = "provisional"
 _HEX = 8
 
 
@@ -38,6 +39,8 @@ class LakeModels:
     def __init__(self, root: Path, config: Config, remote: Callable[[Inference], Scorer]) -> None:
         self._root, self._config, self._remote = root / FOLDER, config, remote
         self._known: list[Scorer | None] = []
+        self.provisional = False
+        """Whether the model in force is the lake's own, trained while there were provisional baselines only."""
 
     def in_force(self) -> Scorer | None:
         """The model that scores, loaded when it is first asked for.
@@ -64,6 +67,7 @@ class LakeModels:
     def _loaded(self, folder: Path, *, named: bool) -> Scorer | None:
         detector, manifest = artefacts.load(folder)
         if manifest.inputs.get("features") == _features(self._config):
+            self.provisional = not named and manifest.inputs.get("baselines") == PROVISIONAL
             return detector.for_budget(inference(self._config).alert_share)
         if named:
             raise ModelError(
@@ -130,8 +134,19 @@ def learn(shop: Workshop, models: LakeModels, within: Interval | None, options: 
     detector, facts = train(table, chosen, options)
     parts = shop.ledger.parts(fg_c.name, shop.config.feature_spec_version, within)
     inputs = {"features": _features(shop.config), "parts": artefacts.digest(part.id for part in parts)}
+    publication = in_force(publications(shop.config, shop.ledger), parts[-1].key.known_at)
+    inputs["baselines"] = PROVISIONAL if publication and publication.provisional else "regular"
     told = {**facts, "inputs": inputs, "feature_spec_version": shop.config.feature_spec_version}
     return Trained(detector.version, models.put(detector, told), told)
+
+
+def outgrown(shop: Workshop, models: LakeModels) -> Interval | None:
+    """The time since regular baselines serve, when that is a day and the model in force knows provisional ones only."""
+    last = shop.ledger.last_arrival()
+    if shop.model is None or not models.provisional or last is None:
+        return None
+    regular = [p.reference for p in publications(shop.config, shop.ledger) if not p.provisional]
+    return Interval(regular[0], last) if regular and last - regular[0] >= DAY else None
 
 
 def training_matrix(shop: Workshop, within: Interval | None, most: int) -> pa.Table:

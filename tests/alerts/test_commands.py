@@ -41,8 +41,8 @@ def test_people_read_a_table(scored: Path) -> None:
     found = ndr("alerts", "--lake", scored, "--budget", 2)
     assert (found.code, found.err) == (0, "")
     header, first, *rest = found.out.splitlines()
-    assert header.split() == "rank score severity host name when what why".split()
-    assert first.split()[:5] == ["1", "0.999990", "medium", HOSTS[0], "pc-1"]
+    assert header.split() == "rank evidence score severity host name when what why".split()
+    assert [*first.split()[:1], *first.split()[2:6]] == ["1", "0.999990", "medium", HOSTS[0], "pc-1"]
     assert "exfiltration (T1041, T1048)" in first
     assert "bytes_src_sum 5,000,000,000, usually 1,000 (z +40)" in first
     assert len(rest) == 2

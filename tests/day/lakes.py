@@ -143,6 +143,11 @@ def files(lake: Path, *tables: str) -> dict[str, str]:
     }
 
 
+def features(lake: Path) -> dict[str, str]:
+    """Hash of every data file but models and what they said: which one was trained when depends on who came first."""
+    return {place: told for place, told in files(lake).items() if not place.startswith(("models/", "predictions/"))}
+
+
 def made(lake: Path) -> dict[str, str]:
     """Hash of every file that the tables made of the sessions consist of."""
     return files(lake, *ALL_TABLES)

@@ -239,3 +239,19 @@ def test_what_is_compared_with_remade_baselines_is_scored_again(
 
 def _stop(_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_model_of_provisional_baselines_is_replaced_after_a_day_of_regular_ones(
+    past: Past, lake: Path, tmp_path: Path
+) -> None:
+    known = run(lake, past[0] / "logs/all.json", *past[1])["model"]
+    assert known["trained"] is False
+    early = write(tmp_path / "early.json", some(TUESDAY + 4 * DAY / 96, 120, 3))
+    assert run(lake, early, *past[1])["model"]["version"] == known["version"], "regular ones serve, not yet for a day"
+    late = write(tmp_path / "late.json", some(TUESDAY + 2 * DAY, 8))
+    grown = run(lake, late, *past[1])["model"]
+    assert grown["trained"] is True
+    manifest = json.loads((lake / "models/isolation_forest" / grown["version"] / "manifest.json").read_text())
+    assert manifest["inputs"]["baselines"] == "regular"
+    assert manifest["training"]["first_window_end"] > "2026-03-04T00:00:00Z"
+    assert run(lake, late, *past[1])["model"] == {**grown, "trained": False, "told": f"model {grown['version']}"}

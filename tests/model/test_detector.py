@@ -97,7 +97,8 @@ def test_a_budget_changes_the_labels_and_nothing_else(detector: Detector) -> Non
 
 def test_techniques_are_those_of_the_kinds_that_speak_clearly(judged: list[dict]) -> None:
     for row in judged:
-        loud = [kind for kind in KINDS if row[f"evidence_{kind}"] >= 3]
+        parts = {kind: row[f"evidence_{kind}"] for kind in KINDS}
+        loud = [kind for kind, part in parts.items() if part >= max(3, max(parts.values()) / 2)]
         assert row["techniques"] == ",".join(t for kind in loud for t in KINDS[kind].techniques)
 
 

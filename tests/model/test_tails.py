@@ -59,7 +59,7 @@ def test_evidence_is_a_share_of_the_training(made: str, *, exact: bool) -> None:
 
 def test_beyond_the_rows_evidence_goes_on_as_an_exponential() -> None:
     values = np.random.default_rng(4).exponential(2.0, 50_000)
-    x = np.array([10.0, 20.0, 30.0, 60.0])
+    x = np.array([10.0, 20.0, 30.0, 60.0])  # 60 is 30 nats, of at most 43 for so many rows
     assert fitted(values).evidence(x) == pytest.approx(x / 2, rel=0.15)
 
 
@@ -69,6 +69,11 @@ def test_one_known_value_still_judges_higher_ones() -> None:
         found = tail.evidence(np.array([constant - 1, constant, constant + 1, constant + 2]))
         assert list(found[:2]) == [0, 0]
         assert 0 < found[2] < found[3] < MOST
+
+
+def test_a_few_rows_cannot_tell_how_rare_the_rarest_is() -> None:
+    tail = fitted(np.linspace(0, 1, 100))
+    assert tail.evidence(np.array([1e9]))[0] == pytest.approx(4 * np.log(101))
 
 
 def test_rows_that_nearly_agree_make_no_endless_slope() -> None:

@@ -14,7 +14,7 @@ from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import write_rows
 from ndr.cli.tables import positive
-from ndr.errors import SpecError, UsageError, shown
+from ndr.errors import DataError, SpecError, UsageError, shown
 from ndr.model.kinds import ENDPOINT, KINDS
 from ndr.safelist import CRITERIA, Entry, active_entries, add_entry, entry_of, read_safelist, remove_entry
 from ndr.sinks.ecs import document
@@ -115,6 +115,8 @@ def _alerts(options: argparse.Namespace) -> int:
     elif not found:
         print("ndr: a quiet time: no alerts.", file=sys.stderr)
     _write(found, options.format, marked=options.all)
+    if options.exit_code and not scored:
+        return DataError.exit_code
     wanted = [alert for alert in found if not alert.suppressed_by]
     if options.webhook and wanted:
         kind = options.format if options.format in LINES else "jsonl"
@@ -139,11 +141,12 @@ def _row(alert: Alert) -> dict[str, Any]:
     """As people read it."""
     return {
         "rank": alert.rank,
+        "evidence": f"{alert.evidence:.1f}",
         "score": f"{alert.prediction_score:.6f}",
         "severity": alert.severity,
         "host": alert.host_ip,
         "name": alert.machine_name,
-        "when": f"{alert.detected:%Y-%m-%d %H:%M} to {alert.last_seen:%Y-%m-%d %H:%M}",
+        "when": f"{alert.first_seen:%Y-%m-%d %H:%M} to {alert.last_seen:%Y-%m-%d %H:%M}",
         "what": f"{alert.title} ({', '.join(alert.techniques)})" if alert.techniques else alert.title,
         "why": "; ".join(alert.reasons[:2]),
     }

@@ -15,7 +15,7 @@ from ndr.errors import ModelError
 from ndr.model.training import TrainingOptions
 from ndr.news import plan_scores
 from ndr.run import run
-from ndr.scoring import Trained, inference, learn
+from ndr.scoring import Trained, inference, learn, outgrown
 from ndr.time import END_OF_TIME, EPOCH, Interval, parse_instant
 
 
@@ -62,11 +62,12 @@ def told(made: Trained) -> str:
 
 
 def armed(opened: OpenLake) -> Trained | None:
-    """Train a model where none is in force and there is anything to train one on."""
-    if opened.shop.model is not None:
+    """Train a model where none is in force and there is anything to train one on, or where it has been outgrown."""
+    grown = outgrown(opened.shop, opened.models)
+    if opened.shop.model is not None and grown is None:
         return None
     try:
-        return learn(opened.shop, opened.models, None, TrainingOptions())
+        return learn(opened.shop, opened.models, grown, TrainingOptions())
     except ModelError:
         return None
 

@@ -34,7 +34,7 @@ from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
 from ndr.tables.predictions import predictions
-from ndr.time import DAY, EPOCH, SLICE, Interval, iso, parse_instant, stamp
+from ndr.time import DAY, EPOCH, SLICE, Interval, floor, iso, parse_instant, stamp
 
 REPORT = "report.html"
 _PARTLY_DONE = 4
@@ -148,13 +148,19 @@ def build_everything(opened: OpenLake) -> tuple[Built, Trained | None]:
 
 
 def news_of_alerts(opened: OpenLake, built: Built) -> list[Alert]:
-    """The alerts of what was scored just now; where nothing was, of the last 24 hours that were."""
-    within = built.predictions
-    if within is None and opened.shop.model:
+    """The alerts with news in what was scored just now; where nothing was, in the last 24 hours that were.
+
+    Hosts are ranked over the whole days of it: many small runs list no more of them than one a day.
+    """
+    news = built.predictions
+    if news is None and opened.shop.model:
         version = opened.shop.config.feature_spec_version
         ends = [part.key.known_at for part in opened.ledger.parts(predictions.name, version) if part.rows]
-        within = Interval(ends[-1] - DAY, ends[-1]) if ends else None
-    return alerts(opened.shop, within) if within else []
+        news = Interval(ends[-1] - DAY, ends[-1]) if ends else None
+    if news is None:
+        return []
+    found = alerts(opened.shop, Interval(floor(news.start, DAY), news.end))
+    return [alert for alert in found if alert.last_seen > news.start]
 
 
 def model_facts(opened: OpenLake, trained: Trained | None) -> dict[str, Any] | None:

@@ -64,12 +64,13 @@ def divided(evidence: Floats, shortened: Floats) -> Floats:
 
 
 def techniques(evidence: Mapping[str, Floats]) -> pa.Array:
-    """The techniques of the kinds that speak clearly in each row, comma-separated."""
+    """The techniques of the kinds that speak clearly in each row, and half as loud as any, comma-separated."""
     kinds = [name for name in evidence if KINDS[name].techniques]
     count = len(next(iter(evidence.values())))
     loud = np.zeros(count, np.int64)
+    enough = np.maximum(np.max(np.stack(list(evidence.values())), axis=0) / 2, SPOKEN)
     for place, kind in enumerate(kinds):
-        loud |= (evidence[kind] >= SPOKEN).astype(np.int64) << place
+        loud |= (evidence[kind] >= enough).astype(np.int64) << place
     named = [
         ",".join(t for place, kind in enumerate(kinds) if code >> place & 1 for t in KINDS[kind].techniques)
         for code in range(1 << len(kinds))

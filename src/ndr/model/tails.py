@@ -25,6 +25,8 @@ UNCOUNTED = 20
 """Where as many as possible are counted, so many rows are left to the exponential."""
 KNOTS = 256
 """The most points that the counted part is stored with; between them evidence is interpolated."""
+BEYOND = 4.0
+"""How many times the evidence of the rarest of all training rows may be exceeded."""
 MOST = 1000.0
 """No value is more evidence than this, whatever it is."""
 STEEPEST = 0.05
@@ -75,14 +77,16 @@ class Tail(Closed):
         """How unusual each value is, in nats.
 
         It never falls as the value grows, is 0 at or below the lowest value of the training and for an unknown
-        value (NaN), and never more than ``MOST``.
+        value (NaN), and never more than ``BEYOND`` times what the last of the training rows has: a few rows cannot
+        tell how rare the rarest is.
         """
         knots, evidence = self._points
         counted = np.interp(values, knots, evidence)
         with np.errstate(over="ignore", invalid="ignore"):
             beyond = evidence[-1] + (values - knots[-1]) / self.scale
             found = np.where(values > knots[-1], beyond, counted)
-        return np.minimum(np.where(np.isnan(values), 0.0, found), MOST)
+        most = min(MOST, BEYOND * float(np.log(self.at_least[0] + 1.0)))
+        return np.minimum(np.where(np.isnan(values), 0.0, found), most)
 
 
 def fitted(values: Floats, *, exact: bool = False) -> Tail | None:

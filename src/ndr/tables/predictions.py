@@ -89,7 +89,8 @@ def predictions(
       length whose number of this kind is at least as high. ``leading_kind`` is the kind with the most.
     - ``explanation``: signed contributions that sum to ``evidence``, greatest first, each with the value, what is usual
       and the tier (``source``) that says so; the forest's evidence is divided among its features by how much each
-      shortened the paths. ``techniques`` are the ids of MITRE ATT&CK of the kinds with at least 3 nats.
+      shortened the paths. ``techniques`` are the ids of MITRE ATT&CK of the kinds with at least 3 nats and
+      half of the greatest.
     - ``inference_ts`` is the end of the batch, so that a replay gives the same bytes.
     - An endpoint (``leading_kind`` is ``endpoint``) gives its score alone: no evidence of kinds, no contributions.
 
