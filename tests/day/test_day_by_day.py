@@ -15,7 +15,7 @@ from ndr.time import SLICE
 
 TUESDAY, WEDNESDAY, HOUR = MONDAY + DAY, MONDAY + 2 * DAY, timedelta(hours=1)
 SILENCE = timedelta(hours=14)
-ALL = [name for name in TABLES if name not in {"predictions", "prediction_feature_join"}]
+ALL = [name for name, t in TABLES.items() if t.recipe and name not in {"predictions", "prediction_feature_join"}]
 ARRIVAL = TUESDAY + DAY / 2
 LATE = (
     "--mini-batch-id", "LATE", "--batch-start", (ARRIVAL - SLICE).isoformat(), "--batch-end", ARRIVAL.isoformat(),
