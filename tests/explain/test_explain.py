@@ -92,7 +92,7 @@ def test_people_read_who_when_how_unusual_and_why(scored: Lake) -> None:
     text = answer.out
     for said in (
         f"{ATTACKER} (segment ", "from 2026-03-04T00:00:00Z to 2026-03-04T01:00:00Z", "night of a weekday",
-        "more unusual than every one of the ", " windows", "nats;", "baselines of 2026-03-04T00:00:00Z",
+        "more unusual than ", " windows", "nats;", "baselines of 2026-03-04T00:00:00Z",
         "together: the evidence", "6 GB sent by the source (bytes_src_sum), usually ", SINK,
     ):  # fmt: skip
         assert said in text
@@ -112,7 +112,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of one night, with provisional baselines, of logs that are out for the terminal."""
     folder = tmp_path_factory.mktemp("bare")
     hostile = {"event_reason": "\x1b[2J\nowned", "application": "\x1b]0;x\x07"}
-    run(folder / "lake", write(folder / "log.json", [each | hostile for each in [*some(NIGHT), *night()]]))
+    run(folder / "lake", write(folder / "log.json", [each | hostile for each in [*some(NIGHT), *night()]]), "--warmup")
     return folder / "lake"
 
 
