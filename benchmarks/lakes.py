@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from ndr.cli.lakes import LEDGER, OpenLake
 from ndr.cli.running import source_specs
-from ndr.engine import Engine, Files, Output, Rows
+from ndr.engine import Engine, Files, Judge, Output, Rows
 from ndr.engines.duckdb import DuckDB
 from ndr.lake import STAGING, LocalLake, part_path
 from ndr.ledger import Part
 from ndr.local_ledger import SqliteLedger
+from ndr.model.detector import Scorer
 from ndr.news import settled_by
 from ndr.plan import Planner, Step
 from ndr.queries import QueryCache
 from ndr.run import Workshop, run
+from ndr.scoring import LakeModels
 from ndr.sources.imports import Importer, publish_unit
 from ndr.specs import Config
 from ndr.table import Columns, PartKey, Table
 from ndr.tables import TABLES
+from ndr.tables.inference import Inference
 from ndr.time import Interval, stamp
 
 MEMORY_LIMIT = "4GB"
@@ -52,18 +56,26 @@ class Watched:
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         return self.engine.fetch(query, inputs)
 
+    def batches(self, query: str, inputs: Mapping[str, Files | Rows]) -> Iterator[pa.RecordBatch]:
+        return self.engine.batches(query, inputs)
+
     def write(
         self, query: str, inputs: Mapping[str, Files | Rows], columns: Columns, order: Sequence[str],
-        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None,
+        outputs: Sequence[Output], apart: Mapping[str, Sequence[str]] | None = None, through: Judge | None = None,
     ) -> list[int]:  # fmt: skip
         start = time.perf_counter()
         if self.probing:
             self.fetch(f"SELECT bit_xor(hash(made)) AS digest FROM ({query}) AS made", inputs)  # noqa: S608 - our own query
         probed = time.perf_counter()
-        rows = self.engine.write(query, inputs, columns, order, outputs, apart)
+        rows = self.engine.write(query, inputs, columns, order, outputs, apart, through)
         self.queries += probed - start
         self.writes += time.perf_counter() - probed
         return rows
+
+
+def no_endpoint(spec: Inference) -> Scorer:
+    """No benchmark asks an endpoint."""
+    raise AssertionError(spec)
 
 
 class Ground:
@@ -77,8 +89,9 @@ class Ground:
         queries = root.parent / "queries"
         queries.mkdir(exist_ok=True)
         config = Config.model_validate({"jobs": dict(jobs or {})})
-        shop = Workshop(config, self.ledger, self.lake, self._engine, QueryCache(queries))
-        self.opened = OpenLake(self.lake, self.ledger, shop)
+        models = LakeModels(root, config, no_endpoint)
+        shop = Workshop(config, self.ledger, self.lake, self._engine, QueryCache(queries), in_force=models.in_force)
+        self.opened = OpenLake(self.lake, self.ledger, shop, models)
 
     def close(self) -> None:
         self._engine.close()

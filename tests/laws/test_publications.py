@@ -76,6 +76,8 @@ def a_world(root: Path, *imports: list[Row]) -> World:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = a_world(tmp_path_factory.mktemp("lake"), traffic())
     world.build(["fg_c"], BETWEEN)
+    world.learn(trees=5)
+    world.build(["predictions", "prediction_feature_join"], BETWEEN)
     yield world
     world.close()
 
