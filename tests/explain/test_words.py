@@ -10,9 +10,9 @@ import pytest
 
 from ndr.explaining.amounts import amount, duration, measured, number, size
 from ndr.explaining.case import Case, metric_column
-from ndr.explaining.words import TECHNIQUES, _more_unusual, contributions, sentences, total
+from ndr.explaining.words import _more_unusual, contributions, sentences, total
 from ndr.metrics import BY_NAME, METRICS
-from ndr.model.kinds import ENDPOINT, KINDS
+from ndr.model.kinds import ENDPOINT, KINDS, TECHNIQUES
 from ndr.specs import Config
 from ndr.standing import Standing
 from ndr.table import Publication

@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from ndr.model.kinds import KINDS
+from ndr.model.kinds import KINDS, TECHNIQUES
 from ndr.report import words
 from ndr.report.charts import area, dots, linear, outline
 from ndr.report.findings import highest, runs
-from ndr.report.techniques import TECHNIQUES
 from ndr.tables.fg_b import COLUMNS
 
 

@@ -6,13 +6,12 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from ndr.cli import lakes
 from ndr.cli.output import plain, write_rows
-from ndr.cli.tables import positive
-from ndr.errors import UsageError, shown
+from ndr.cli.tables import host_address, positive
+from ndr.errors import shown
 from ndr.explaining.case import Case, Row, find_case
 from ndr.explaining.traffic import Traffic, traffic_of
 from ndr.explaining.verification import Verification, verify
@@ -59,18 +58,8 @@ class _Explanation:
         return self.verification is None or (self.verification.sound and adds_up)
 
 
-def _host(text: str) -> str:
-    """An address as the tables write it."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        raise UsageError(f"HOST {shown(text)!r} is no IP address.") from None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
-
-
 def _explain(options: argparse.Namespace) -> int:
-    host = _host(options.host)
+    host = host_address(options.host, "HOST")
     at = parse_instant(options.at) if options.at else None
     with lakes.open_lake(options) as opened:
         shop = opened.shop

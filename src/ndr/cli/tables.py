@@ -55,14 +55,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _address(text: str | None) -> str | None:
-    """An address as the tables write it."""
-    if text is None:
-        return None
+def host_address(text: str, option: str = "--host") -> str:
+    """An address as the tables write it.
+
+    Raises:
+        UsageError: it is none; the message names the option.
+    """
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        raise UsageError(f"--host {shown(text)!r} is no IP address.") from None
+        raise UsageError(f"{option} {shown(text)!r} is no IP address.") from None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return str(mapped or address)
 
@@ -160,7 +162,7 @@ def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
 
 
 def _show(options: argparse.Namespace) -> int:
-    table, host = table_named(options.table), _address(options.host)
+    table, host = table_named(options.table), host_address(options.host) if options.host is not None else None
     with lakes.open_lake(options) as opened:
         whole = _whole(opened)
         if whole is None:

@@ -14,23 +14,12 @@ from ndr.features.suspicion import THEMES
 from ndr.metric import INBOUND
 from ndr.metrics import BASELINED
 from ndr.model.detector import Scorer, compared_with
-from ndr.model.kinds import ENDPOINT, KINDS
+from ndr.model.kinds import ENDPOINT, KINDS, TECHNIQUES
 from ndr.model.reasons import SPOKEN
 from ndr.run import Workshop
 from ndr.standing import TELLING, standing
 from ndr.time import iso
 
-TECHNIQUES = {
-    "T1018": "Remote System Discovery",
-    "T1021": "Remote Services",
-    "T1041": "Exfiltration Over C2 Channel",
-    "T1046": "Network Service Discovery",
-    "T1048": "Exfiltration Over Alternative Protocol",
-    "T1071": "Application Layer Protocol",
-    "T1570": "Lateral Tool Transfer",
-    "T1573": "Encrypted Channel",
-}
-"""The names that ATT&CK gives the techniques of :data:`ndr.model.kinds.KINDS`."""
 _DAYS = {"WD": "a weekday", "WE": "a weekend day or holiday"}
 _PARTS = {"WORKING": "working hours", "OFF": "off hours", "NIGHT": "night"}
 _TIERS = {

@@ -33,3 +33,19 @@ KINDS: dict[str, Kind] = {
 """In the order in which ties are told."""
 ENDPOINT = "endpoint"
 """Who speaks where a model elsewhere gave the score."""
+TECHNIQUES = {
+    "T1018": "Remote System Discovery",
+    "T1021": "Remote Services",
+    "T1041": "Exfiltration Over C2 Channel",
+    "T1046": "Network Service Discovery",
+    "T1048": "Exfiltration Over Alternative Protocol",
+    "T1071": "Application Layer Protocol",
+    "T1570": "Lateral Tool Transfer",
+    "T1573": "Encrypted Channel",
+}
+"""The names that ATT&CK gives these techniques."""
+
+
+def technique_name(technique: str) -> str:
+    """The name of a technique; its id where it is not known here."""
+    return TECHNIQUES.get(technique, technique)

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 
 from ndr.explaining.amounts import duration, size
+from ndr.model.kinds import technique_name
 from ndr.report import charts, words
 from ndr.report.findings import Beacon, Contribution, Deviation, Findings, Host, Line, Peer
 from ndr.report.markup import Html, element, joined
-from ndr.report.techniques import named
 from ndr.time import iso
 
 
@@ -91,7 +91,7 @@ def _episodes(host: Host) -> Html | None:
 
 
 def _technique(technique: str) -> Html:
-    name = named(technique)
+    name = technique_name(technique)
     return joined((element("span", technique, class_="id"), f" {name}" if name != technique else None))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ndr.alerts import SEVERITIES
+from ndr.model.kinds import technique_name
 from ndr.report import charts, words
 from ndr.report.findings import Findings, Host
 from ndr.report.markup import Html, element
-from ndr.report.techniques import named
 from ndr.time import iso
 
 _COLUMNS = (
@@ -93,7 +93,7 @@ def _named(host: Host) -> list[Html | str]:
 
 
 def _techniques(host: Host) -> list[Html | str]:
-    told: list[Html | str] = [element("abbr", each, title=named(each)) for each in host.techniques[:_SHOWN]]
+    told: list[Html | str] = [element("abbr", each, title=technique_name(each)) for each in host.techniques[:_SHOWN]]
     more = len(host.techniques) - _SHOWN
     return [*told, f"+{more}"] if more > 0 else told or ["none"]
 
@@ -112,5 +112,5 @@ def _findable(host: Host) -> str:
         words.leading(host.leading_kind),
         *host.techniques,
     )
-    names = (named(each) for each in host.techniques)
+    names = (technique_name(each) for each in host.techniques)
     return " ".join((*parts, *names)).lower()
