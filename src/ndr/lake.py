@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -25,6 +25,13 @@ STAGING = "_staging"
 
 class Lake(Protocol):
     """What runs ask of a lake."""
+
+    @property
+    def uri(self) -> str:
+        """Where it lies: a folder, or s3://bucket/prefix."""
+
+    def writing(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """Be the only writer; or raise LakeBusyError when another one did not finish in time."""
 
     def path(self, relative: str) -> str:
         """Where engines find a file of the lake."""
@@ -40,6 +47,9 @@ class Lake(Protocol):
 
     def remove(self, relative: str) -> None:
         """Remove a file; one that is gone is fine."""
+
+    def fetch(self, relative: str) -> Path:
+        """A file of the lake as one of this machine, to be read; there is none where the lake has none."""
 
 
 def partition_values(version: str, key: PartKey) -> dict[str, str]:
@@ -97,6 +107,11 @@ class LocalLake:
         with suppress(OSError):  # a lake that may only be read needs no place to write
             (self.root / STAGING).mkdir(exist_ok=True)
 
+    @property
+    def uri(self) -> str:
+        """The folder, as an absolute path."""
+        return str(self.root)
+
     @contextmanager
     def writing(self, wait_seconds: float) -> Iterator[None]:
         """Be the only writer; leftovers of a writer that was killed are cleared first.
@@ -148,6 +163,10 @@ class LocalLake:
         except OSError as error:
             raise AdapterError(f"{shown(str(final))} cannot be written: {error.strerror}.") from error
         return digest
+
+    def fetch(self, relative: str) -> Path:
+        """The file itself."""
+        return self.root / relative
 
     def has(self, relative: str) -> bool:
         """Whether the file is there."""

@@ -121,5 +121,8 @@ class Ledger(Protocol):
     def unsettled(self) -> list[datetime]:
         """The slices whose imports, or their withdrawal, no finished run has built on."""
 
+    def close(self) -> None:
+        """Let go of whatever it holds."""
+
     def settle(self, fingerprint: str) -> None:
         """Note that a run has built everything there is to build."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -16,6 +16,9 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ndr.errors import SpecError, near_miss, shown
 from ndr.table import Table
 from ndr.tables import TABLES
+from ndr.tables.feature_groups import FeatureStore
+from ndr.tables.inventory_unload import InventoryUnload
+from ndr.tables.model_training import ModelTraining
 from ndr.tables.settings import TRANSPORT, Inert, Prefix, Settings, Spec
 
 _SIZE_LIMIT = 4 << 20
@@ -30,8 +33,27 @@ class Prefixes(Spec):
     prefixes: tuple[Prefix, ...] = ()
 
 
-SHARED: dict[str, type[Spec]] = {"non_persistent_prefixes": Prefixes}
-"""Jobs that build nothing: what they say is part of the settings of all tables."""
+OTHERS: dict[str, type[Spec]] = {
+    "non_persistent_prefixes": Prefixes,
+    "machine_inventory_unload": InventoryUnload,
+    "feature_store_ingest": FeatureStore,
+    "model_training": ModelTraining,
+}
+"""Jobs that make none of the tables; what non_persistent_prefixes says is part of the settings of all."""
+
+
+class PipelineDefaults(Spec):
+    """What the pipelines of SageMaker are given where nobody says otherwise."""
+
+    role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+$")
+    processing_image_uri: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9./:@_-]{1,254}$")
+    processing_instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    processing_instance_count: int = Field(default=1, ge=1, le=100)
+    volume_size_gb: int = Field(default=30, ge=1, le=16_384)
+    max_runtime_seconds: int = Field(default=3_600, ge=60, le=432_000)
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    table_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="of the JobSpecs")
+    ledger_table_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
 
 
 class Config(Spec):
@@ -42,6 +64,7 @@ class Config(Spec):
     project_parameters: Settings = Settings()
     jobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    pipeline_defaults: PipelineDefaults = PipelineDefaults()
 
     @model_validator(mode="before")
     @classmethod
@@ -67,6 +90,15 @@ class Config(Spec):
         values = self.jobs.get(table.job or "", {})
         kind: type[Spec] = table.spec or Spec
         return checked(kind, _without_names(values), f"jobs.{table.job}")
+
+    def other(self, job: str) -> Spec | None:
+        """The spec of a job that makes no table; None where the configuration does not have it.
+
+        Raises:
+            SpecError: a key is unknown, missing, or a value breaks its rule.
+        """
+        values = self.jobs.get(job)
+        return None if values is None else checked(OTHERS[job], _without_names(values), f"jobs.{job}")
 
 
 def _without_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,11 +178,13 @@ def load_config(path: str | Path | None) -> Config:
         raise SpecError(f"{shown(str(file), 300)} must hold keys and values, not {type(values).__name__}.")
     config = checked(Config, _versions_as_text(values or {}), "")
     for job in config.jobs:
-        known = [*JOBS, *SHARED]
+        known = [*JOBS, *OTHERS]
         if job not in known:
             raise SpecError(f"jobs.{job}: unknown job.{near_miss(job, known)} Known: {', '.join(known)}.")
     for table in JOBS.values():
         config.spec(table)
+    for job in OTHERS:
+        config.other(job)
     return config
 
 

@@ -18,7 +18,7 @@ STOREYS = (
     (2, "features model table"),
     (3, "tables"),
     (4, "specs ledger ledger_schema lake catalog engine"),
-    (4, "fingerprint queries local_ledger publications"),
+    (4, "fingerprint queries local_ledger publications places jobs"),
     (4, "plan"),
     (4, "run"),
     (4, "summary"),

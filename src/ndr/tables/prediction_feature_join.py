@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import ibis.expr.types as ir
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ndr.table import table
+from ndr.tables.destinations import IcebergTable, RedshiftTable, S3Place
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_c import fg_c as fg_c_table
 from ndr.tables.predictions import predictions as predictions_table
-from ndr.tables.settings import Settings, Spec
+from ndr.tables.settings import TRANSPORT, Settings, Spec
 from ndr.time import SLICE
 
 _KEYS = ("host_ip", "window_label", "window_end_ts")
@@ -21,15 +22,23 @@ class Destination(Spec):
     """Where joined predictions go besides the lake."""
 
     type: Literal["s3", "redshift", "iceberg"] = "s3"
-    s3: dict[str, Any] | None = None
-    redshift: dict[str, Any] | None = None
-    iceberg: dict[str, Any] | None = None
+    s3: S3Place | None = None
+    redshift: RedshiftTable | None = None
+    iceberg: IcebergTable | None = None
+
+    @model_validator(mode="after")
+    def _told(self) -> Destination:
+        if self.type != "s3" and getattr(self, self.type) is None:
+            raise ValueError(f"type is {self.type}, and there is no key {self.type} that says where")
+        return self
 
 
 class Join(Spec):
     """Job ``prediction_feature_join``."""
 
-    destination: Destination = Field(default=Destination(), description="the lake itself, as Parquet, is always one")
+    destination: Destination = Field(
+        default=Destination(), description="the lake itself, as Parquet, is always one", json_schema_extra=TRANSPORT
+    )
 
 
 _OWN = dict(predictions_table.columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,15 @@ def _segments(segments: dict[str, str]) -> dict[str, str]:
     return segments
 
 
+def _s3_prefix(text: str) -> str:
+    rest = re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.=/-]*)?", text)
+    if not rest or "//" in (rest[1] or "") or {".", ".."} & set((rest[1] or "").split("/")):
+        raise ValueError(f"{text!r} is no prefix such as s3://bucket/folder, of letters, digits and ! _ . = - only")
+    return text.rstrip("/")
+
+
+S3Prefix = Annotated[str, AfterValidator(_s3_prefix)]
+"""A place on S3, without a slash at its end; its letters need no quoting, wherever it stands."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 """How a name begins: not empty, for so every name begins, and nothing that no name holds."""
@@ -53,7 +63,10 @@ def inert(instead: str) -> Any:
     return Field(default=None, description=instead)
 
 
-PLACE = "where tables lie follows from the lake, and what they read from their declarations"
+PLACE = (
+    "tables lie in the lake, and what they read follows from their declarations; for a lake on S3, an output prefix "
+    "is where the table lies"
+)
 """What became of every key that names a prefix or a layout."""
 SEGMENTS = "segments come from project_parameters.segments, else the /24 or /64 of an address"
 
@@ -84,6 +97,9 @@ class Settings(Spec):
         default=(), description="names that begin so are machines that come and go; job non_persistent_prefixes"
     )
     ip_machine_mapping_s3_prefix: str | None = None
+    lake_s3_prefix: S3Prefix | None = Field(
+        default=None, description="where jobs on AWS keep their lake; else what the output prefixes share"
+    )
 
     def ports(self) -> dict[str, tuple[int, ...]]:
         """The five port sets, the configured ones in place of the defaults."""

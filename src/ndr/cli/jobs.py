@@ -1,0 +1,10 @@
+"""``ndr job``: a job as a scheduler starts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_commands(commands: Any) -> None:
+    """Nothing yet."""
+    del commands

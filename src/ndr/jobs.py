@@ -1,0 +1,101 @@
+"""Jobs: the names under which schedulers outside start our work, what each makes, and the pipelines they form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ndr.errors import UnknownNameError
+from ndr.specs import Config
+from ndr.table import Table
+from ndr.tables import TABLES
+
+BATCH = ("mini_batch_id", "batch_start_ts_iso", "batch_end_ts_iso")
+REFERENCE = ("reference_time_iso", "mode")
+MONTH = ("reference_month_iso",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: the runtime arguments that say when, and the tables that it makes; it may do more than make tables.
+
+    An optional job is part of a pipeline only where the configuration has it.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+    optional: bool = False
+
+
+def _tables_of(job: str) -> tuple[Table, ...]:
+    """The tables that carry the name of a job; what they read and lack is made with them."""
+    return tuple(table for table in TABLES.values() if table.job == job)
+
+
+JOBS: Mapping[str, Job] = {
+    job.name: job
+    for job in (
+        Job("delta_builder", BATCH, _tables_of("delta_builder")),
+        Job("pair_counts_builder", BATCH, _tables_of("pair_counts_builder")),
+        Job("fg_a_builder", BATCH, (*_tables_of("fg_a_builder"), TABLES["beacons"], TABLES["slow_beacons"])),
+        Job("fg_c_builder", BATCH, _tables_of("fg_c_builder")),
+        Job("fg_b_builder", REFERENCE, _tables_of("fg_b_builder")),
+        Job("machine_inventory_unload", MONTH, (TABLES["machines"],)),
+        Job("inference_predictions", BATCH, _tables_of("inference_predictions")),
+        Job("prediction_feature_join", BATCH, _tables_of("prediction_feature_join")),
+        Job("feature_store_ingest", BATCH, optional=True),
+        Job("model_training", REFERENCE, optional=True),
+        Job("non_persistent_prefixes", ()),
+        Job("project_parameters", ()),
+    )
+}
+"""Every job of the outside; the last two build nothing, and say how their specs are understood."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A list of jobs, each after the one before."""
+
+    name: str
+    jobs: tuple[str, ...]
+    doc: str
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The runtime arguments of all its jobs."""
+        return JOBS[self.jobs[0]].arguments
+
+    def steps(self, config: Config) -> tuple[Job, ...]:
+        """The jobs that the configuration asks for."""
+        found = (JOBS[name] for name in self.jobs)
+        return tuple(job for job in found if not job.optional or job.name in config.jobs)
+
+
+PIPELINES: Mapping[str, Pipeline] = {
+    each.name: each
+    for each in (
+        Pipeline(
+            "15m_streaming", ("delta_builder", "pair_counts_builder", "fg_a_builder", "fg_c_builder"),
+            "what hosts did in a quarter hour, and how far off they are",
+        ),
+        Pipeline("fg_b_baseline", ("fg_b_builder", "model_training"), "what is normal, as of a reference time"),
+        Pipeline("machine_inventory_unload", ("machine_inventory_unload",), "the machines of a month, from Redshift"),
+        Pipeline("inference_predictions", ("inference_predictions",), "how unusual each host is"),
+        Pipeline(
+            "prediction_feature_join", ("prediction_feature_join", "feature_store_ingest"),
+            "predictions with their features, to other systems",
+        ),
+    )
+}  # fmt: skip
+
+
+def job_named(name: str) -> Job:
+    """The job of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in JOBS:
+        raise UnknownNameError("job", name, JOBS)
+    return JOBS[name]
