@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ndr.engines.duckdb import DuckDB
 from ndr.errors import SpecError, UsageError, shown
-from ndr.lake import STAGING, LocalLake
+from ndr.lake import STAGING, Lake, LocalLake
+from ndr.ledger import Ledger
 from ndr.local_ledger import SqliteLedger
 from ndr.log import start_logging
 from ndr.model.detector import Scorer
+from ndr.places import mounts
 from ndr.queries import QueryCache
 from ndr.run import Workshop
 from ndr.scoring import LakeModels
@@ -23,21 +26,26 @@ from ndr.tables.inference import Inference
 from ndr.time import Interval, parse_instant
 
 LEDGER = "ledger.sqlite"
+LEDGER_TABLE, LEDGER_VARIABLE = "ndr-ledger", "NDR_LEDGER_TABLE_NAME"
+S3 = "s3://"
 
 
 @dataclass(frozen=True)
 class OpenLake:
-    """A lake of this machine, its ledger, and a workshop around both."""
+    """A lake, its ledger, and a workshop around both; ``folder`` is where files for people go, if nobody says where."""
 
-    lake: LocalLake
-    ledger: SqliteLedger
+    lake: Lake
+    ledger: Ledger
     shop: Workshop
     models: LakeModels
+    folder: Path
 
 
 def add_lake_options(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     """``--lake`` and what goes with it."""
-    command.add_argument("--lake", required=required, metavar="DIR", help="folder that holds the tables")
+    command.add_argument(
+        "--lake", required=required, metavar="DIR", help="folder that holds the tables, or s3://bucket/folder"
+    )
     command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; without it the defaults")
     command.add_argument("--memory-limit", default="4GB", metavar="SIZE", help="memory of the engine (default 4GB)")
     command.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: all cores)")
@@ -73,7 +81,7 @@ def interval_of(options: argparse.Namespace, whole: Interval | None) -> Interval
     return Interval(start, end)
 
 
-def _check_clock(config: Config, ledger: SqliteLedger, root: str) -> None:
+def _check_clock(config: Config, ledger: Ledger, root: str) -> None:
     known, asked = ledger.clock(), config.project_parameters.clock
     if known not in {None, asked}:
         raise SpecError(
@@ -89,27 +97,62 @@ def _endpoint(spec: Inference) -> Scorer:
 
 
 @contextmanager
-def open_lake(options: argparse.Namespace, *, existing: bool = True, writes: bool = False) -> Iterator[OpenLake]:
+def open_lake(
+    options: argparse.Namespace, *, existing: bool = True, writes: bool = False, config: Config | None = None
+) -> Iterator[OpenLake]:
     """The lake that the options name, closed again at the end; only who writes spills into it.
+
+    The configuration is that of the options, or the one given.
 
     Raises:
         UsageError: the lake must exist and does not.
     """
     start_logging(verbose=options.verbose)
-    config = load_config(options.config)
-    root = str(options.lake)
-    if existing and not (Path(root.removeprefix("file://")) / LEDGER).is_file():
-        raise UsageError(f"there is no lake in {shown(root)!r}: make one with ndr run PATH --lake {shown(root)}.")
-    lake = LocalLake(root)
-    ledger = SqliteLedger(lake.root / LEDGER)
-    _check_clock(config, ledger, root)
+    config = config or load_config(options.config)
     with TemporaryDirectory(prefix="ndr-") as elsewhere:
-        scratch = str(lake.root / STAGING) if writes else elsewhere
-        engine = DuckDB(scratch, memory_limit=options.memory_limit, threads=options.threads)
-        try:
-            models = LakeModels(lake.root, config, _endpoint)
-            shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
-            yield OpenLake(lake, ledger, shop, models)
-        finally:
-            engine.close()
-            ledger.close()
+        scratch = Path(elsewhere)
+        found = _on_s3(options, config, scratch) if options.lake.startswith(S3) else _local(options, existing=existing)
+        lake, ledger = found
+        with closing(ledger):
+            if existing and ledger.last_arrival() is None and lake.uri.startswith(S3):
+                raise _no_lake(options.lake)
+            _check_clock(config, ledger, options.lake)
+            folder = lake.root if isinstance(lake, LocalLake) else Path()
+            spills = str(folder / STAGING) if writes and isinstance(lake, LocalLake) else elsewhere
+            with closing(_engine(options, spills, lake)) as engine:
+                models = LakeModels(folder, config, _endpoint)
+                shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
+                yield OpenLake(lake, ledger, shop, models, folder)
+
+
+def _no_lake(root: str) -> UsageError:
+    return UsageError(f"there is no lake in {shown(root)!r}: make one with ndr run PATH --lake {shown(root)}.")
+
+
+def _local(options: argparse.Namespace, *, existing: bool) -> tuple[Lake, Ledger]:
+    if existing and not (Path(options.lake.removeprefix("file://")) / LEDGER).is_file():
+        raise _no_lake(options.lake)
+    lake = LocalLake(options.lake)
+    return lake, SqliteLedger(lake.root / LEDGER)
+
+
+def _on_s3(options: argparse.Namespace, config: Config, scratch: Path) -> tuple[Lake, Ledger]:
+    from ndr.aws.ledger import DynamoLedger  # noqa: PLC0415 - needs an extra
+    from ndr.aws.s3 import S3Lake  # noqa: PLC0415
+
+    ledger = DynamoLedger(ledger_table(options, config), options.lake.rstrip("/"))
+    return S3Lake(options.lake, scratch, mounts(config), ledger.writing), ledger
+
+
+def ledger_table(options: argparse.Namespace, config: Config) -> str:
+    """The table of DynamoDB that ledgers lie in."""
+    said = getattr(options, "ledger_table", None) or os.environ.get(LEDGER_VARIABLE)
+    return str(said or config.pipeline_defaults.ledger_table_name or LEDGER_TABLE)
+
+
+def _engine(options: argparse.Namespace, spills: str, lake: Lake) -> DuckDB:
+    if not lake.uri.startswith(S3):
+        return DuckDB(spills, memory_limit=options.memory_limit, threads=options.threads)
+    from ndr.aws.s3 import access  # noqa: PLC0415 - needs an extra
+
+    return DuckDB(spills, memory_limit=options.memory_limit, threads=options.threads, s3=access)

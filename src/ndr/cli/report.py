@@ -55,8 +55,7 @@ def write_report(opened: OpenLake, out: Path, within: Interval | None = None, ho
     """
     if out.is_dir():
         raise UsageError(f"{shown(str(out), 300)!r} is a folder; give --out the name of a file.")
-    root = opened.lake.root
-    findings = gather(opened.shop, str(root), within, hosts, model_of(opened.shop, root))
+    findings = gather(opened.shop, opened.lake.uri, within, hosts, model_of(opened.shop, opened.folder))
     _write(out, page(findings))
     return out
 

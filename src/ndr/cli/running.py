@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
             warm_up(opened)
         done = build_everything(opened)
         found = news_of_alerts(opened, done[0])
-        report = Path(options.report) if options.report else opened.lake.root / REPORT
+        report = Path(options.report) if options.report else opened.folder / REPORT
         summary = _summary(opened, reports, done, found, report)
         problem = _no_hosts(opened, reports)
     if options.format == "json":
@@ -208,7 +208,7 @@ def _summary(
         "model": model_facts(opened, trained),
         "alerts": [alert.facts() for alert in found],
         "report": str(write_report(opened, report)),
-        "lake": str(opened.lake.root),
+        "lake": opened.lake.uri,
     }
 
 

@@ -154,7 +154,7 @@ def _state(table: Table, opened: OpenLake, *, verify: bool) -> dict[str, Any]:
         starts, rows, parts = [part.key.start for part in found], sum(part.rows for part in found), len(found)
         last = max((table.interval(part.key).end for part in found), default=None)
     here = [(path, digest) for path, digest in files if opened.lake.has(path)]
-    changed = sum(checksum(opened.lake.path(path)) != digest for path, digest in here) if verify else None
+    changed = sum(checksum(opened.lake.fetch(path)) != digest for path, digest in here) if verify else None
     return {
         "table": table.name, "parts": parts, "rows": rows, "from": min(starts, default=None), "to": last,
         "lost": len(files) - len(here), "changed": changed,

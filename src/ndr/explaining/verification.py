@@ -92,6 +92,10 @@ class _Borrowing(LocalLake):
         """Where engines find a file."""
         return self._other.path(relative) if relative in self._borrowed else super().path(relative)
 
+    def fetch(self, relative: str) -> Path:
+        """A file, to be read here."""
+        return self._other.fetch(relative) if relative in self._borrowed else super().fetch(relative)
+
     def has(self, relative: str) -> bool:
         """Whether the file is there."""
         return self._other.has(relative) if relative in self._borrowed else super().has(relative)
@@ -179,7 +183,7 @@ def _emptied(shop: Workshop, folder: Path, ledger: SqliteLedger, units: Sequence
 def _changed(owned: Iterable[Unit | Part], lake: Lake) -> Iterator[Difference]:
     """The files that are not what was written."""
     for each in owned:
-        if each.path and lake.has(each.path) and (digest := checksum(lake.path(each.path))) != each.checksum:
+        if each.path and lake.has(each.path) and (digest := checksum(lake.fetch(each.path))) != each.checksum:
             yield Difference("file", each.path, "sha256", each.checksum, digest)
 
 

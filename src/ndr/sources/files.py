@@ -99,7 +99,7 @@ def _inside(folder: Path) -> list[Path]:
     return found
 
 
-def read_file(
+def read_file(  # noqa: PLR0913 - all of them by name
     path: Path,
     *,
     source: str | None,
@@ -108,13 +108,15 @@ def read_file(
     quarantine_to: Path,
     known: Known,
     lost: Lost = lambda _: False,
+    named: str = "",
 ) -> FileReport:
     """Imports one file and says what became of it; a broken file is reported, never raised.
 
     ``known`` gives, for the first 256 bytes of a content, length and SHA-256 of the contents imported before that begin
     with them; ``lost`` whether what was imported of a content is gone, so that it has to be read again. Sessions go to
     ``sessions_to`` in the order of their lines, the same bytes whenever the file is read again; records that cannot be
-    sessions go to ``quarantine_to`` as JSON lines. Neither file is made when it is empty.
+    sessions go to ``quarantine_to`` as JSON lines, which call the file as it is ``named``, or by its path. Neither file
+    is made when it is empty.
 
     Raises:
         SpecError: an unknown ``source``, or a spec that means nothing.
@@ -122,7 +124,7 @@ def read_file(
     """
     for spec in specs.values():
         check_spec(spec)
-    task = _Task(path, source_named(source) if source else None, specs, sessions_to, quarantine_to, known, lost)
+    task = _Task(path, source_named(source) if source else None, specs, sessions_to, quarantine_to, known, lost, named)
     done = False
     try:
         report = _read(task)
@@ -145,6 +147,7 @@ class _Task:
     quarantine_to: Path
     known: Known
     lost: Lost
+    named: str = ""
 
     def content(self) -> Content:
         limits = [spec.expansion_limit for spec in self.specs.values()]
@@ -212,7 +215,7 @@ def _import(task: _Task, source: Source, content: Content, chunks: Iterator[byte
     content.expansion_limit = spec.expansion_limit
     tally = Tally()
     drafted = ahead(_drafts(source.reader(spec), ahead(blocks(ahead(chunks), spec.line_bytes_limit)), start.line))
-    with Outputs(task.path, task.sessions_to, task.quarantine_to) as outputs:
+    with Outputs(task.named or str(task.path), task.sessions_to, task.quarantine_to) as outputs:
         for part in ahead(_parts(drafted, spec)):
             tally.add(part)
             outputs.write(part)

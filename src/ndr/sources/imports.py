@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ndr.run import sweep
 from ndr.sources.files import FileReport, read_file
 from ndr.sources.source import SourceSpec
 from ndr.table import PartKey
-from ndr.time import EPOCH, SLICE, Interval
+from ndr.time import EPOCH, SLICE, Interval, iso
 
 _SESSIONS, _QUARANTINE = "import.parquet", "import.jsonl"
 
@@ -43,6 +43,8 @@ class Importer:
     clock: str
     source: str | None = None
     batch: Batch | None = None
+    named: Mapping[Path, str] = field(default_factory=dict)
+    """What files are called at the place that they are copies from."""
 
     def files(self, paths: Sequence[Path], progress: Callable[[Path], None] | None = None) -> list[FileReport]:
         """Import each file; a broken one is reported while the others go on.
@@ -65,6 +67,7 @@ class Importer:
         report = read_file(
             path, source=self.source, specs=self.specs, sessions_to=Path(self.lake.stage(_SESSIONS)),
             quarantine_to=Path(self.lake.stage(_QUARANTINE)), known=self.ledger.contents, lost=self._lost,
+            named=self.named.get(path, ""),
         )  # fmt: skip
         log("read", path=str(path), outcome=report.outcome, reason=report.reason, records=report.read)
         if report.outcome == "imported":
@@ -85,7 +88,8 @@ class Importer:
     def _publish(self, report: FileReport) -> None:
         replaced = self.ledger.units_of(report.replaces)
         end = self.batch.interval.end if self.batch else None
-        about = facts(report) | {"clock": self.clock, "source_spec": self._spec_of(str(report.source))}
+        origin = {"path": self.named[report.path]} if report.path in self.named else {}
+        about = facts(report) | origin | {"clock": self.clock, "source_spec": self._spec_of(str(report.source))}
         unit = publish_unit(self.lake, self.ledger, _SESSIONS, about, clock=self.clock, batch_end=end)
         self.ledger.import_units([unit], replaced)
         sweep(self.lake, self.ledger)
@@ -139,7 +143,8 @@ def publish_unit(
         file.replace(lake.stage(target))
         published = lake.publish(target)
         digest = published if source == staged else digest
+    about = {**report, "slices_from": iso(min(k.start for k in slices)) if slices else None}
     return Unit(
         name, str(report["path"]), str(report["source"]), report["content_bytes"], report["content_sha256"],
-        report["head_sha256"], batch_end, relative[staged] if slices else "", digest, slices, report,
+        report["head_sha256"], batch_end, relative[staged] if slices else "", digest, slices, about,
     )  # fmt: skip

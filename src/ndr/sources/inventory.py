@@ -154,7 +154,7 @@ def _rows(part: Part, lake: Lake) -> dict[str, Machine]:
             f"ndr machines import --month {month} again."
         )
     try:
-        with pq.ParquetFile(lake.path(part.path)) as file:
+        with pq.ParquetFile(lake.fetch(part.path)) as file:
             columns = [column.to_pylist() for column in file.read(columns=MACHINE_FIELDS.names).columns]
     except (OSError, pa.ArrowException) as error:
         raise AdapterError(f"{part.path} of the lake cannot be read: {shown(str(error), 200)}") from error

@@ -77,7 +77,7 @@ class Tally:
 class Outputs:
     """The two files, each made when its first row comes."""
 
-    def __init__(self, of: Path, sessions_to: Path, quarantine_to: Path) -> None:
+    def __init__(self, of: str, sessions_to: Path, quarantine_to: Path) -> None:
         self._of = of
         self._sessions_to = sessions_to
         self._quarantine_to = quarantine_to
@@ -110,7 +110,7 @@ class Outputs:
             for fault in part.faults:
                 self._quarantine = self._quarantine or self._quarantine_to.open("w", encoding="utf-8")
                 record = {
-                    "file": str(self._of),
+                    "file": self._of,
                     "line": fault.line,
                     "reason": fault.reason,
                     "text": excerpt(fault.text),
