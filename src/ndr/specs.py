@@ -74,7 +74,7 @@ class Config(Spec):
         job = jobs.get("non_persistent_prefixes") if isinstance(jobs, dict) else None
         if not isinstance(job, dict):
             return values
-        prefixes = checked(Prefixes, _without_names(job), "jobs.non_persistent_prefixes").prefixes
+        prefixes = checked(Prefixes, without_names(job), "jobs.non_persistent_prefixes").prefixes
         settings = values.get("project_parameters") or {}
         if not isinstance(settings, dict):
             return values
@@ -89,7 +89,7 @@ class Config(Spec):
         """
         values = self.jobs.get(table.job or "", {})
         kind: type[Spec] = table.spec or Spec
-        return checked(kind, _without_names(values), f"jobs.{table.job}")
+        return checked(kind, without_names(values), f"jobs.{table.job}")
 
     def other(self, job: str) -> Spec | None:
         """The spec of a job that makes no table; None where the configuration does not have it.
@@ -98,10 +98,10 @@ class Config(Spec):
             SpecError: a key is unknown, missing, or a value breaks its rule.
         """
         values = self.jobs.get(job)
-        return None if values is None else checked(OTHERS[job], _without_names(values), f"jobs.{job}")
+        return None if values is None else checked(OTHERS[job], without_names(values), f"jobs.{job}")
 
 
-def _without_names(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """The spec of a job without the names under which it is stored."""
     return {k: v for k, v in values.items() if k not in {"project_name", "job_name", "feature_spec_version"}}
 
@@ -160,11 +160,19 @@ def load_config(path: str | Path | None) -> Config:
     Raises:
         SpecError: the file cannot be read, is no mapping, or breaks a rule.
     """
-    if path is None:
-        return Config()
+    return Config() if path is None else config_of(read_values(path))
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """The keys and values in a YAML or JSON file.
+
+    Raises:
+        SpecError: the file cannot be read, or is no mapping.
+    """
     file = Path(path)
     try:
-        raw = file.read_bytes()[: _SIZE_LIMIT + 1]
+        with file.open("rb") as opened:
+            raw = opened.read(_SIZE_LIMIT + 1)
         if len(raw) > _SIZE_LIMIT:
             raise SpecError(
                 f"{shown(str(file), 300)} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small."
@@ -176,7 +184,16 @@ def load_config(path: str | Path | None) -> Config:
         raise SpecError(f"{shown(str(file), 300)} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
     if not isinstance(values or {}, dict):
         raise SpecError(f"{shown(str(file), 300)} must hold keys and values, not {type(values).__name__}.")
-    config = checked(Config, _versions_as_text(values or {}), "")
+    return values or {}
+
+
+def config_of(values: dict[str, Any]) -> Config:
+    """Keys and values as a configuration, every spec in it checked.
+
+    Raises:
+        SpecError: a key is unknown, or a value breaks a rule.
+    """
+    config = checked(Config, _versions_as_text(values), "")
     for job in config.jobs:
         known = [*JOBS, *OTHERS]
         if job not in known:
