@@ -1,11 +1,15 @@
-"""What every test gets: a query cache of its own, and a folder for a scratch lake."""
+"""What every test gets: a query cache of its own, and a folder for a scratch lake; who asks, stand-ins for AWS."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from standins.credentials import environment
+from standins.moto import SERVICES, forget, moto
+from standins.s3 import seaweedfs
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +30,29 @@ def _own_query_cache(tmp_path_factory: pytest.TempPathFactory):
 def lake(tmp_path: Path) -> Path:
     """Where a lake may be made."""
     return tmp_path / "lake"
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of moto; what it knows is that of every test before, if none forgot it."""
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a real server of S3; every test makes a bucket of its own."""
+    with seaweedfs() as url:
+        yield url
+
+
+@pytest.fixture
+def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An account of AWS in which nothing exists yet: the address of moto, where the environment leads."""
+    forget(moto_server)
+    for name in [*os.environ]:
+        if name.startswith("AWS_") or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+            monkeypatch.delenv(name)
+    for name, value in environment(**dict.fromkeys(SERVICES, moto_server)).items():
+        monkeypatch.setenv(name, value)
+    return moto_server
