@@ -59,6 +59,12 @@ class DataError(NdrError, ValueError):
     """The data break a rule that the whole input must keep."""
 
 
+class NotReadyError(DataError):
+    """What is asked for cannot be made yet, for something that it needs has not come."""
+
+    retryable = True
+
+
 class ModelError(NdrError, ValueError):
     """A model cannot be trained on these rows, or one that was stored cannot be trusted."""
 

@@ -118,12 +118,17 @@ def settled_by(shop: Workshop) -> str:
 
 
 def _affected(shop: Workshop) -> Interval | None:
-    """The interval in which news can change anything; None for everything.
+    """The interval in which news can change anything; None for everything."""
+    return reach_of_news(shop) if shop.ledger.settled_under(settled_by(shop)) else None
+
+
+def reach_of_news(shop: Workshop) -> Interval | None:
+    """The interval in which imports that no finished run has built on can change anything; None without such.
 
     A later arrival than any before is news for the time since then too: nothing was made of what had not ended.
     """
     news = shop.ledger.unsettled()
-    if not news or not shop.ledger.settled_under(settled_by(shop)):
+    if not news:
         return None
     before, last = shop.ledger.settled_arrival(), shop.ledger.last_arrival()
     if before and last and before < last:

@@ -1,10 +1,179 @@
-"""``ndr job``: a job as a scheduler starts it."""
+"""``ndr job``: a job as a scheduler starts it, configured by JobSpecs, with one line of JSON when it fails."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
+import traceback
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+from ndr.cli import lakes
+from ndr.cli.batch_jobs import BATCH_JOBS
+from ndr.cli.reference_jobs import REFERENCE_JOBS, machine_inventory_unload
+from ndr.cli.running import PARTLY_DONE, batch_named
+from ndr.errors import NdrError, SpecError, UsageError, shown
+from ndr.jobs import BATCH, JOBS, REFERENCE, Job, job_named
+from ndr.log import start_logging
+from ndr.places import lake_root
+from ndr.sources.imports import Batch
+from ndr.sources.inventory import parse_month
+from ndr.specs import Config, load_config
+from ndr.time import DAY, SLICE, floor, parse_instant, stamp
+
+AUTO = "auto"
+EXIT_MESSAGE = Path("/opt/ml/output")
+"""Where SageMaker looks for the last words of a processing job, if it runs there."""
+_HELP = {
+    "mini_batch_id": "name of the batch; auto for that of its quarter hour",
+    "batch_start_ts_iso": "UTC, start of the batch (default: a quarter hour before its end)",
+    "batch_end_ts_iso": "UTC, end of the batch; with auto, any moment of the quarter hour after it",
+    "reference_time_iso": "UTC, the midnight as of which it is made, or any moment of that day",
+    "mode": "REGULAR for now, BACKFILL for the past",
+    "reference_month_iso": "YYYY-MM, or any moment of the month",
+}
 
 
 def add_commands(commands: Any) -> None:
-    """Nothing yet."""
-    del commands
+    """``job`` and the jobs below it."""
+    room = commands.add_parser("job", help="a job as a scheduler starts it, configured by JobSpecs")
+    names = room.add_subparsers(dest="job", required=True, metavar="JOB")
+    for job in JOBS.values():
+        command = names.add_parser(job.name, help=", ".join(t.name for t in job.tables) or None)
+        command.add_argument("--project-name", required=True, metavar="NAME", help="project of the JobSpecs")
+        command.add_argument("--feature-spec-version", required=True, metavar="VERSION", help="version of the JobSpecs")
+        _add_arguments(command, job)
+        command.add_argument("--table", metavar="NAME", help="DynamoDB table of the JobSpecs")
+        command.add_argument("--ledger-table", metavar="NAME", help="DynamoDB table of the ledger")
+        command.add_argument("--engine", choices=("duckdb",), default="duckdb", help="what computes (default duckdb)")
+        lakes.add_lake_options(command, required=False)
+        command.set_defaults(run=_job)
+
+
+def _add_arguments(command: argparse.ArgumentParser, job: Job) -> None:
+    """The runtime arguments that say when."""
+    for name in job.arguments:
+        option = f"--{name.replace('_', '-')}"
+        if name == "mode":
+            command.add_argument(option, choices=("REGULAR", "BACKFILL"), default="REGULAR", help=_HELP[name])
+        else:
+            command.add_argument(option, required=name != "batch_start_ts_iso", metavar="TIME", help=_HELP[name])
+
+
+def _job(options: argparse.Namespace) -> int:
+    """Do the job; whatever goes wrong becomes one line of JSON."""
+    try:
+        told, exit_code = _done(options)
+    except Exception as error:  # noqa: BLE001 - a scheduler must be told of everything, also of our mistakes
+        return _failed(options, error)
+    print(json.dumps({"job": options.job, **told}, default=str))
+    return exit_code
+
+
+def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    start_logging(verbose=True)
+    job = job_named(options.job)
+    config = _config(options)
+    if not job.arguments:
+        return {"spec": _understood(config, job.name)}, 0
+    options.lake = options.lake or os.environ.get("NDR_LAKE") or lake_root(config)
+    options.verbose = True
+    opening = lakes.open_lake(options, existing=False, writes=True, config=config)
+    with opening as opened, opened.lake.writing(options.wait):
+        told = _do(options, job, opened)
+    return {"lake": options.lake, **told}, PARTLY_DONE if told.get("refused") or told.get("failed") else 0
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """The JobSpecs, from DynamoDB or from a file, which must be of the same project and version.
+
+    Raises:
+        SpecError: the file is about another project or version, or a spec breaks a rule.
+    """
+    if not options.config:
+        from ndr.aws.spec_store import DynamoStore  # noqa: PLC0415 - needs an extra
+        from ndr.spec_store import config_from  # noqa: PLC0415
+
+        return config_from(DynamoStore(options.table), options.project_name, options.feature_spec_version)
+    config = load_config(options.config)
+    for name in ("project_name", "feature_spec_version"):
+        if getattr(config, name) != getattr(options, name):
+            raise SpecError(
+                f"{name} is {getattr(config, name)!r} in {shown(options.config, 200)}, and {getattr(options, name)!r} "
+                "is asked for; name the right file, or mend one of them."
+            )
+    return config
+
+
+def _understood(config: Config, job: str) -> dict[str, Any]:
+    """How the spec of a job that builds nothing is understood."""
+    values: dict[str, Any] = config.project_parameters.model_dump(mode="json")
+    return values if job == "project_parameters" else {"prefixes": values["non_persistent_prefixes"]}
+
+
+def _do(options: argparse.Namespace, job: Job, opened: lakes.OpenLake) -> dict[str, Any]:
+    """The job's work, at the time that the runtime arguments say.
+
+    Raises:
+        UsageError: one of them is no time, or they contradict each other.
+    """
+    if job.arguments == BATCH:
+        return BATCH_JOBS[job.name](opened, _batch(options))
+    if job.arguments == REFERENCE:
+        reference = floor(parse_instant(options.reference_time_iso), DAY)
+        return REFERENCE_JOBS[job.name](opened, reference, options.mode)
+    return machine_inventory_unload(opened, _month(options.reference_month_iso))
+
+
+def _batch(options: argparse.Namespace) -> Batch:
+    end = parse_instant(options.batch_end_ts_iso)
+    if options.mini_batch_id == AUTO:
+        end = floor(end, SLICE)
+    start = parse_instant(options.batch_start_ts_iso) if options.batch_start_ts_iso else end - SLICE
+    return batch_named(stamp(end - SLICE) if options.mini_batch_id == AUTO else options.mini_batch_id, start, end)
+
+
+def _month(text: str) -> datetime:
+    try:
+        return parse_month(text)
+    except UsageError:
+        return parse_instant(text).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _failed(options: argparse.Namespace, error: Exception) -> int:
+    """Say what went wrong as one line of JSON on stderr, and to SageMaker where we run there."""
+    known = isinstance(error, NdrError)
+    exit_code = error.exit_code if isinstance(error, NdrError) else 3
+    retryable = isinstance(error, NdrError) and error.retryable
+    line = {
+        "job": options.job,
+        "error": type(error).__name__,
+        "retryable": retryable,
+        "exit_code": exit_code,
+        "message": shown(str(error), 2_000),
+        "action": _action(error, retryable=retryable),
+        "batch": getattr(options, "mini_batch_id", None),
+    }
+    if not known:
+        line["at"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    text = json.dumps(line)
+    print(text, file=sys.stderr, flush=True)
+    if EXIT_MESSAGE.is_dir():
+        with suppress(OSError):
+            (EXIT_MESSAGE / "message").write_text(text[:1024])
+    return exit_code
+
+
+def _action(error: Exception, *, retryable: bool) -> str:
+    """What an orchestrator can branch on."""
+    if retryable:
+        return "retry"
+    if isinstance(error, SpecError):
+        return "mend_spec"
+    if isinstance(error, UsageError):
+        return "mend_arguments"
+    return "look" if isinstance(error, NdrError) else "report_bug"

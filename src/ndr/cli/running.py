@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from ndr.tables.predictions import predictions
 from ndr.time import DAY, EPOCH, SLICE, Interval, floor, iso, parse_instant, stamp
 
 REPORT = "report.html"
-_PARTLY_DONE = 4
+PARTLY_DONE = 4
 
 
 def add_commands(commands: Any) -> None:
@@ -64,10 +65,18 @@ def _batch(options: argparse.Namespace) -> Batch | None:
         return None
     if not all(given):
         raise UsageError("a named batch needs all three of --mini-batch-id, --batch-start and --batch-end.")
-    name, start, end = given
+    return batch_named(options.mini_batch_id, parse_instant(options.batch_start), parse_instant(options.batch_end))
+
+
+def batch_named(name: str, start: datetime, end: datetime) -> Batch:
+    """A batch that somebody names.
+
+    Raises:
+        UsageError: its name is none, or is that of another batch, or it does not consist of whole quarter hours.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name.startswith("."):
         raise UsageError(f"batch {shown(name)!r}: a batch name is 1 to 64 letters, digits and . _ - .")
-    interval = Interval(parse_instant(start), parse_instant(end))
+    interval = Interval(start, end)
     if re.fullmatch(r"\d{8}T\d{4}Z", name) and name != stamp(interval.end - SLICE):
         raise UsageError(
             f"batch {name}: names like this are those of batches that nobody named; {interval} would be "
@@ -116,7 +125,7 @@ def _run(options: argparse.Namespace) -> int:
     if problem:
         print(f"ndr: {problem}", file=sys.stderr)
     if any(report.outcome == "refused" for report in reports):
-        return _PARTLY_DONE
+        return PARTLY_DONE
     return problem.exit_code if problem else 0
 
 

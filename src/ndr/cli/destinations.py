@@ -1,0 +1,108 @@
+"""Where results go besides the lake: Redshift, Iceberg and the Feature Store; day by day, and always whole parts.
+
+Whatever is brought replaces what was brought of the same parts before, so that doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from ndr.cli.lakes import OpenLake
+from ndr.engine import Files
+from ndr.engines.parquet import arrow_schema
+from ndr.errors import SpecError
+from ndr.ledger import Part
+from ndr.run import files_of
+from ndr.summary import stored
+from ndr.table import Table
+from ndr.tables import TABLES
+from ndr.tables.feature_groups import FeatureStore
+from ndr.tables.prediction_feature_join import Destination, Join
+from ndr.time import DAY, Interval
+
+
+def deliver(opened: OpenLake, table: Table, within: Interval) -> dict[str, Any]:
+    """Bring the joined predictions of an interval to where the spec says; the lake has them already.
+
+    Raises:
+        SpecError: the destination cannot be meant.
+    """
+    spec = opened.shop.config.spec(table)
+    if not isinstance(spec, Join):
+        raise SpecError("jobs.prediction_feature_join: no spec of a join.")
+    to = spec.destination
+    told: dict[str, Any] = {"destination": to.type, "delivered_rows": 0}
+    if to.type == "s3":
+        return told
+    for day in within.split(DAY):
+        parts = _parts(opened, table, day, within)
+        if parts:
+            told["delivered_rows"] += _bring(opened, table, to, parts)
+    return told
+
+
+def _parts(opened: OpenLake, table: Table, day: Interval, within: Interval) -> list[Part]:
+    """The parts of a day, of the model in force."""
+    chosen = day.within(within)
+    found = opened.ledger.parts(table.name, opened.shop.config.feature_spec_version, chosen) if chosen else []
+    model = opened.shop.model
+    return [part for part in found if model and part.key.horizon == model.version]
+
+
+def _bring(opened: OpenLake, table: Table, to: Destination, parts: Sequence[Part]) -> int:
+    files = files_of(table, [part for part in parts if part.path], opened.shop)
+    within = Interval(parts[0].key.start, parts[-1].key.start + table.every)
+    if to.redshift and to.type == "redshift":
+        from ndr.aws.copy import copy_rows  # noqa: PLC0415 - needs an extra
+
+        objects = [{"path": path, **fixed} for path, fixed in zip(files.paths, files.constants, strict=True)]
+        return int(copy_rows(to.redshift, table.columns, table.keys, objects, str(within)))
+    if to.iceberg is None:
+        raise SpecError(f"jobs.prediction_feature_join.destination: nothing says where {to.type} is.")
+    from ndr.sinks.iceberg import write  # noqa: PLC0415 - needs an extra
+
+    ids = {f"{part.table}@{part.key.known_at:%Y%m%dT%H%MZ}": part.id for part in parts}
+    made = write(
+        to.iceberg, table.columns, _rows(opened, table, files), batch=str(within), parts=ids, within=within, at=table.at
+    )
+    return int(made.rows)
+
+
+def _rows(opened: OpenLake, table: Table, files: Files) -> pa.Table:
+    return pa.Table.from_batches(_batches(opened, table, files), schema=arrow_schema(table.columns))
+
+
+def _batches(opened: OpenLake, table: Table, files: Files) -> Iterator[pa.RecordBatch]:
+    shop = opened.shop
+    yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
+
+
+def feed(opened: OpenLake, within: Interval, name: str) -> dict[str, Any]:
+    """Send the rows of an interval to their feature groups; those that were refused lie in a file of the lake.
+
+    Raises:
+        SpecError: the configuration has no job feature_store_ingest.
+    """
+    from ndr.aws.feature_store import ingest  # noqa: PLC0415 - needs an extra
+
+    spec = opened.shop.config.other("feature_store_ingest")
+    if not isinstance(spec, FeatureStore):
+        raise SpecError("jobs.feature_store_ingest: there is no such spec; it says which tables go to which groups.")
+    told: dict[str, Any] = {}
+    for table in (TABLES[each] for each in spec.feature_groups):
+        files = stored(table, opened.shop, within)
+        with TemporaryDirectory(prefix="ndr-feed-") as folder:
+            failures = Path(folder) / "failures.jsonl"
+            done = ingest(spec, opened.shop.config.project_name, table, _batches(opened, table, files), failures)
+            told[table.name] = done.facts()
+            if failures.exists() and failures.stat().st_size:
+                kept = f"quarantine/feature_store-{table.name}-{name}.jsonl"
+                Path(opened.lake.stage(kept)).write_bytes(failures.read_bytes())
+                opened.lake.publish(kept)
+                told.setdefault("failed", []).append(kept)
+    return told
