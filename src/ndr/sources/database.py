@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from ndr.errors import AdapterError, NdrError, UnknownNameError, UsageError, shown
 from ndr.sources.listing import Entry, Wanted
+from ndr.sql import one_select
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -31,7 +28,6 @@ _READ_ONLY = {
 _GRAMMARS = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql"} | {
     name: name for name in ("sqlite", "mysql", "oracle", "redshift", "snowflake", "bigquery", "trino", "duckdb")
 }
-_CHANGES = (exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.Command, exp.Into, exp.Lock)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 
 
@@ -99,20 +95,10 @@ def table_name(text: str) -> tuple[str | None, str]:
 
 def check_select(query: str, backend: str) -> None:
     """Raises UsageError unless the text is one statement that selects and changes nothing."""
-    grammar = _GRAMMARS.get(backend)
     try:
-        first = next(iter(sqlglot.tokenize(query, read=grammar)), None)
-        plain = first is not None and first.text.lower() in {"select", "with", "("}
-        found = [one for one in sqlglot.parse(query, read=grammar) if one] if plain else []
-    except (SqlglotError, RecursionError) as error:
-        details = getattr(error, "errors", None)
-        words = details[0].get("description") if details else error
-        raise UsageError(f"--query {shown(query)!r} cannot be understood: {shown(str(words), 200)}.") from None
-    statements = [one for one in found if not isinstance(one, exp.Semicolon)]
-    if len(statements) != 1:
-        raise UsageError(f"--query {shown(query)!r} must be one SELECT, and nothing else.")
-    if not isinstance(statements[0], exp.Query) or statements[0].find(*_CHANGES):
-        raise UsageError(f"--query {shown(query)!r} must only SELECT: it would change or lock something.")
+        one_select(query, _GRAMMARS.get(backend))
+    except ValueError as error:
+        raise UsageError(f"--query {shown(query)!r} {error}.") from None
 
 
 def _sqlalchemy() -> Any:

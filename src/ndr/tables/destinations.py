@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from ndr.errors import shown
+from ndr.sql import redshift_statements
 from ndr.tables.settings import PLACE, Inert, S3Prefix, Spec, inert
 
+_OPTIONS = {
+    r"format(\s+as)?\s+parquet|parquet|serializetojson": None,
+    r"fillrecord": "FILLRECORD",
+    r"explicit_ids": None,
+    r"acceptinvchars(\s+as)?(\s+'[ -&(-\[\]-~]')?": "ACCEPTINVCHARS",
+    r"statupdate(\s+(on|true))?": "STATUPDATE ON",
+    r"statupdate\s+(off|false)": "STATUPDATE OFF",
+    r"compupdate(\s+(on|off|true|false|preset))?|comprows\s+\d+|truncatecolumns|emptyasnull|blanksasnull": None,
+    r"(acceptanydate|trimblanks|roundec|ignoreheader\s+\d+|maxerror(\s+as)?\s+\d+)": None,
+    r"(timeformat|dateformat)(\s+as)?\s+'[A-Za-z0-9 :./-]*'|(region)(\s+as)?\s+'[a-z0-9-]*'": None,
+}
+"""Options of COPY as regular expressions -> how they are passed on; None for those that Parquet is loaded without."""
+
+
+def parquet_options(text: str | None) -> str:
+    """What of the options of a COPY says something about Parquet; those about text and compression are left out.
+
+    >>> parquet_options("FORMAT AS PARQUET COMPUPDATE OFF statupdate off")
+    'STATUPDATE OFF'
+
+    Raises:
+        ValueError: there is something else in it.
+    """
+    rest = (text or "").strip()
+    kept: list[str] = []
+    while rest:
+        found = {known.end(): to for option, to in _OPTIONS.items() if (known := _option(option).match(rest))}
+        if not found:
+            raise ValueError(f"{shown(rest)!r} is no option of COPY that says something about loading Parquet")
+        longest = max(found)
+        kept += filter(None, [found[longest]])
+        rest = rest[longest:].strip()
+    return " ".join(dict.fromkeys(kept))
+
+
+def _option(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"({pattern})(?=\s|$)", re.IGNORECASE | re.ASCII)
+
+
+def _options(text: str) -> str:
+    parquet_options(text)
+    return text
+
+
+def _statements(text: str) -> str:
+    redshift_statements(text)
+    return text
+
+
+Statements = Annotated[str, Field(max_length=20_000), AfterValidator(_statements)]
+"""SQL that runs in the transaction of a load."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,126}$")]
 """A name in SQL that needs no quotes."""
 Region = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -48,9 +102,11 @@ class RedshiftTable(RedshiftAccess):
 
     in_schema: Identifier = Field(alias="schema")
     table: Identifier
-    pre_sql: str | None = None
-    post_sql: str | None = None
-    copy_options: str | None = None
+    pre_sql: Statements | None = Field(default=None, description="before the rows are replaced, as one with it")
+    post_sql: Statements | None = Field(default=None, description="after the rows are replaced, as one with it")
+    copy_options: Annotated[str, Field(max_length=500), AfterValidator(_options)] | None = Field(
+        default=None, description="of those about Parquet; options about text files and compression do nothing"
+    )
 
 
 class IcebergTable(Spec):

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from ndr.sql import redshift_condition, redshift_select
 from ndr.tables.destinations import Identifier, RedshiftAccess
 from ndr.tables.settings import Inert, S3Prefix, Spec, inert
 
+Select = Annotated[str, Field(max_length=20_000), AfterValidator(redshift_select)]
+"""One SELECT, written anew from what was understood of it."""
+Condition = Annotated[str, Field(max_length=2_000), AfterValidator(redshift_condition)]
+"""One condition on rows, written anew from what was understood of it."""
+Folded = Annotated[Identifier, AfterValidator(str.lower)]
+"""A name as Redshift gives it to columns of files: in lower case."""
+
 
 class InventoryQuery(Spec):
-    """Which rows name machines: a table with its filters, or one SELECT."""
+    """Which rows name machines: a table or one SELECT, whose rows all filters must hold for."""
 
-    sql: str | None = Field(default=None, max_length=20_000)
+    sql: Select | None = None
     schema_name: Identifier | None = Field(default=None, alias="schema")
     table: Identifier | None = None
     ip_column: Identifier = "ip_address"
     name_column: Identifier = "machine_name"
-    active_filter: str | None = Field(default=None, max_length=2_000)
-    additional_filters: tuple[str, ...] = ()
+    active_filter: Condition | None = None
+    additional_filters: Annotated[tuple[Condition, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")
     def _one_source(self) -> InventoryQuery:
-        if bool(self.sql) == bool(self.table and self.schema_name):
+        if bool(self.sql) == bool(self.table) or bool(self.table) != bool(self.schema_name):
             raise ValueError("give sql, or schema and table, one of them")
+        if self.ip_column.lower() == self.name_column.lower():
+            raise ValueError("ip_column and name_column are the same")
         return self
 
 
@@ -34,11 +44,13 @@ class InventoryOutput(Spec):
     s3_prefix: S3Prefix
     output_format: Literal["PARQUET"] = "PARQUET"
     partitioning: tuple[str, ...] = ("snapshot_month",)
-    ip_output_column: Identifier = "ip_address"
-    name_output_column: Identifier = "machine_name"
+    ip_output_column: Folded = "ip_address"
+    name_output_column: Folded = "machine_name"
 
     @model_validator(mode="after")
     def _by_month(self) -> InventoryOutput:
+        if self.ip_output_column == self.name_output_column:
+            raise ValueError("ip_output_column and name_output_column are the same")
         if "snapshot_month" not in self.partitioning:
             raise ValueError("partitioning must contain snapshot_month")
         return self
