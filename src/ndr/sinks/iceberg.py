@@ -1,0 +1,168 @@
+"""Iceberg: the rows of a batch become one commit to a table of other people, however often they are written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import SystemRandom
+from types import MappingProxyType
+
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+
+from ndr.errors import AdapterError, DataError, DeclarationError, shown
+from ndr.table import Columns
+from ndr.tables.destinations import IcebergTable
+from ndr.time import Interval
+
+VERSIONS = ("feature_spec_version", "model_version")
+"""Columns whose values say, beside the time, which rows a batch replaces."""
+_PLAIN = {
+    "string": pa.string(), "boolean": pa.bool_(), "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(),
+    "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "date": pa.date32(),
+    "timestamp(6)": pa.timestamp("us"),
+}  # fmt: skip
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that replace what a table holds of the same interval and versions."""
+
+    name: str
+    rows: pa.Table
+    at: str
+    """Column with the time of a row, whose values lie in ``within``."""
+    within: Interval
+    versions: Mapping[str, tuple[str, ...]]
+    """Version column -> the values whose rows are replaced; none where nobody knows them."""
+    parts: Mapping[str, str]
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a batch."""
+
+    table: str
+    snapshot: int | None
+    """The snapshot that holds it; None where neither the batch nor the table has rows of it."""
+    rows: int
+    fresh: bool
+    """Whether this call wrote it; False where the table held the same parts already."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a commit is tried while others write to the same table."""
+
+    attempts: int = 8
+    pause: float = 0.2
+    """Seconds that the first wait takes at most; each further one up to twice as long."""
+    longest: float = 5.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+class IcebergError(AdapterError):
+    """A catalog, a table of Iceberg or its files cannot be used as they are."""
+
+
+class IcebergBusyError(IcebergError):
+    """Others wrote to the table at the same time, or a service behind it did not answer; later it may."""
+
+    retryable = True
+
+
+def write(  # noqa: PLR0913 - the facts of one batch
+    spec: IcebergTable, columns: Columns, rows: pa.Table, *, batch: str, parts: Mapping[str, str],
+    within: Interval, at: str, properties: Mapping[str, str] = _NOTHING, patience: Patience | None = None,
+) -> Written:  # fmt: skip
+    """Let a table hold these rows, and no others, of the interval and of the versions that the rows have.
+
+    ``within`` holds the values of column ``at``, half-open. A batch without rows replaces those of the versions in
+    ``properties``, else those of its last snapshot. The table is made, partitioned by day and version, and gets new or
+    wider columns, as needed; columns that it alone has become null. All of it is one commit of the catalog, tried
+    again while others commit first; a batch whose last snapshot names the same parts is left as it is.
+
+    Raises:
+        AdapterError: PyIceberg is not installed.
+        DataError: the rows are not those of the batch, or of other types than the columns.
+        IcebergBusyError: another try may do better.
+        IcebergError: it will not: no catalog of that name, no permission, columns that the table cannot take.
+    """
+    try:
+        from ndr.sinks import iceberg_tables  # noqa: PLC0415 - needs an extra, and is slow to load
+    except ImportError as error:
+        raise AdapterError("Iceberg needs pyiceberg, which is not here; install ndr[iceberg].") from error
+    given = _batch(columns, rows, batch, parts, within, at, properties)
+    return _patiently(lambda: iceberg_tables.replace(spec, given), spec.table, patience or Patience())
+
+
+def arrow_schema(columns: Columns) -> pa.Schema:
+    """Declared columns as an Arrow schema, those of lists and structs too.
+
+    Raises:
+        DeclarationError: a column is of a type that is kept nowhere here.
+    """
+    return pa.schema([pa.field(name, _arrow(ibis.dtype(dtype))) for name, dtype in columns.items()])
+
+
+def _arrow(dtype: dt.DataType) -> pa.DataType:
+    if isinstance(dtype, dt.Array):
+        return pa.list_(_arrow(dtype.value_type))
+    if isinstance(dtype, dt.Struct):
+        return pa.struct([(name, _arrow(inner)) for name, inner in dtype.items()])
+    if str(dtype) not in _PLAIN:
+        raise DeclarationError(f"Iceberg takes no columns of type {dtype} from here.")
+    return _PLAIN[str(dtype)]
+
+
+def _batch(
+    columns: Columns, rows: pa.Table, name: str, parts: Mapping[str, str], within: Interval, at: str,
+    properties: Mapping[str, str],
+) -> Batch:  # fmt: skip
+    """The rows in declared order and types, after a look at whose they are."""
+    needed = [at, *(version for version in VERSIONS if version in columns)]
+    if at not in columns:
+        raise DeclarationError(f"a table for Iceberg has no column {at!r}, which says when its rows are.")
+    if set(columns) != set(rows.column_names) or rows.num_columns != len(columns):
+        odd = sorted(set(columns) ^ set(rows.column_names)) or ["a column twice"]
+        raise DataError(f"batch {shown(name)}: its rows have other columns than declared: {shown(', '.join(odd))}.")
+    try:
+        typed = rows.select(list(columns)).cast(arrow_schema(columns))
+    except pa.ArrowException as error:
+        raise DataError(f"batch {shown(name)}: its rows are not of the declared types: {shown(str(error))}.") from error
+    for column in needed:
+        if typed[column].null_count:
+            raise DataError(
+                f"batch {shown(name)}: {column} is null in {typed[column].null_count} rows, and may not be."
+            )
+    times = typed[at].unique().to_pylist()
+    strays = [moment for moment in times if not within.contains(moment)]
+    if strays:
+        raise DataError(
+            f"batch {shown(name)}: {at} is {strays[0].isoformat()} in some rows, outside {within}; "
+            "the next write of the batch would not find them."
+        )
+    versions = {
+        column: tuple(sorted({*typed[column].unique().to_pylist(), *filter(None, [properties.get(column)])}))
+        for column in needed[1:]
+    }
+    return Batch(name, typed, at, within, versions, parts, properties)
+
+
+def _patiently(attempt: Callable[[], Written], table: str, patience: Patience) -> Written:
+    chance = SystemRandom()
+    for tried in range(1, patience.attempts + 1):
+        try:
+            return attempt()
+        except IcebergBusyError as error:
+            if tried == patience.attempts:
+                raise IcebergBusyError(
+                    f"{error} Tried {tried} times; table {table} holds the batch as it was before, or whole. "
+                    "Run the same command again later."
+                ) from error.__cause__
+        patience.sleep(chance.uniform(0, min(patience.pause * 2 ** (tried - 1), patience.longest)))
+    raise IcebergBusyError(f"table {table} of Iceberg was not tried: attempts is {patience.attempts}.")
