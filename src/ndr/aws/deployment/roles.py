@@ -1,0 +1,104 @@
+"""Roles: who may do what; what jobs may do follows from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ndr.aws.deployment.parts import Resources, job_role
+from ndr.aws.pipelines import pipeline_name
+from ndr.aws.policy import Account, Statement, copied, destination, policy
+from ndr.jobs import PIPELINES
+from ndr.specs import Config
+
+_VERSION = "2012-10-17"
+
+
+def roles(config: Config) -> Resources:
+    """Roles for the jobs of each pipeline, for the pipelines, the state machines and what starts those.
+
+    Raises:
+        SpecError: a spec breaks a rule.
+    """
+    here = Account()
+    found: Resources = {}
+    for name, pipeline in PIPELINES.items():
+        jobs = [job.name for job in pipeline.steps(config)]
+        found[job_role(name)] = role_of("sagemaker", f"the jobs of {name}", policy(config, jobs, here))
+    if destination(config).type == "iceberg":
+        more = {"Fn::If": ["HasIcebergPolicy", [{"Ref": "IcebergPolicyArn"}], {"Ref": "AWS::NoValue"}]}
+        found[job_role("prediction_feature_join")]["Properties"]["ManagedPolicyArns"] = more
+    found["PipelineRole"] = role_of("sagemaker", "the pipelines", _pipelines(here))
+    found["PipelineRunRole"] = role_of("states", "the state machine of one pipeline", _pipeline_runs(config, here))
+    found["ChainRole"] = role_of("states", "the state machines of several pipelines", _chains(here))
+    starts = [_allow("Start", ["states:StartExecution"], ["${Batches}", "${Baselines}"])]
+    found["ScheduleRole"] = role_of("scheduler", "the schedules", starts)
+    for i, (role, statements) in enumerate(copied(config, here).items(), 1):
+        found[f"RedshiftFiles{i}"] = {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "Description": f"What {role.rpartition('/')[2]} of Redshift needs on S3; attach it to that role",
+                "PolicyDocument": _document(statements),
+            },
+        }
+    return found
+
+
+def role_of(service: str, purpose: str, statements: Sequence[Statement]) -> dict[str, Any]:
+    """A role that a service of AWS may take on, for this account only."""
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "Description": f"ndr: {purpose}",
+            "AssumeRolePolicyDocument": {
+                "Version": _VERSION,
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": f"{service}.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}},
+                    }
+                ],
+            },
+            "Policies": [{"PolicyName": "exact", "PolicyDocument": _document(statements)}],
+        },
+    }
+
+
+def _document(statements: Sequence[Statement]) -> dict[str, Any]:
+    return {"Version": _VERSION, "Statement": [dict(each) for each in statements]}
+
+
+def _allow(sid: str, actions: list[str], resources: list[str], **condition: Any) -> Statement:
+    said = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return said | ({"Condition": condition} if condition else {})
+
+
+def _pipelines(here: Account) -> list[Statement]:
+    """Pipelines begin processing jobs, whose names SageMaker begins with ``pipelines-``, as the roles of the jobs."""
+    started = ["sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"]
+    passed = [f"${{{job_role(name)}.Arn}}" for name in PIPELINES]
+    return [
+        _allow("Steps", [*started, "sagemaker:AddTags"], [here.arn("sagemaker", "processing-job/pipelines-*")]),
+        _allow("StepRoles", ["iam:PassRole"], passed, StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}),
+    ]
+
+
+def _pipeline_runs(config: Config, here: Account) -> list[Statement]:
+    known = [arn for name in PIPELINES for arn in here.named("pipeline", pipeline_name(config.project_name, name))]
+    return [
+        _allow("Start", ["sagemaker:StartPipelineExecution"], known),
+        _allow("Look", ["sagemaker:DescribePipelineExecution"], [f"{arn}/execution/*" for arn in known]),
+    ]
+
+
+def _chains(here: Account) -> list[Statement]:
+    """A state machine that waits for another one is told of its end by a rule of EventBridge that AWS owns."""
+    rule = here.arn("events", "rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
+    runs = here.arn("states", "execution:${PipelineRun.Name}:*")
+    return [
+        _allow("Start", ["states:StartExecution"], ["${PipelineRun}"]),
+        _allow("Wait", ["states:DescribeExecution", "states:StopExecution"], [runs]),
+        _allow("Told", ["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+    ]
