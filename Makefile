@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+SDK    := .venv-sdk
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # The tool that resolves the lock; it lives in a venv of its own and is never part of the project.
@@ -10,7 +11,7 @@ UV     := uv==0.13.9
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types format demo bench docs lock clean
+.PHONY: help setup test lint types format demo bench docs sdk lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,20 +54,34 @@ demo: setup ## simulate a small network, run it, show who stands out
 bench: setup ## print speed and memory; ARGS='--large --record' writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: setup ## write docs/catalog.md from the declarations
+docs: setup ## write docs/catalog.md and docs/aws/pipelines from the declarations
 	@$(BIN)/ndr catalog --format markdown > docs/catalog.md.part
 	@mv docs/catalog.md.part docs/catalog.md
+	@$(BIN)/ndr pipelines render all --config docs/aws/pipelines/config.yaml --output docs/aws/pipelines
 
-lock: ## resolve requirements.lock afresh from pyproject.toml
+sdk: $(SDK)/.installed ## make .venv-sdk with AWS's SDK, which tests compare our pipelines with
+
+$(SDK)/.installed: tests/aws/sdk/requirements.lock
+	@$(PYTHON) -m venv --clear $(SDK)
+	@echo "installing tests/aws/sdk/requirements.lock into $(SDK) (about 100 MB the first time)" >&2
+	@$(SDK)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile \
+	  --require-hashes --only-binary :all: -r tests/aws/sdk/requirements.lock
+	@touch $@
+
+lock: ## resolve the locks afresh: ours, that of the containers, that of AWS's SDK
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
 	"$$scratch/venv/bin/pip" install --quiet --disable-pip-version-check '$(UV)'; \
-	env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
-	  "$$scratch/venv/bin/uv" --no-config --no-cache pip compile pyproject.toml --extra dev --python-version 3.11 \
-	  --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
-	  --custom-compile-command 'make lock' --output-file "$$scratch/requirements.lock" >/dev/null; \
-	mv "$$scratch/requirements.lock" requirements.lock
+	compile() { \
+	  env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	    "$$scratch/venv/bin/uv" --no-config --no-cache pip compile --python-version 3.11 \
+	    --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+	    --custom-compile-command 'make lock' --output-file "$$scratch/new.lock" "$$@" >/dev/null; }; \
+	compile pyproject.toml --extra dev; mv "$$scratch/new.lock" requirements.lock; \
+	compile pyproject.toml docker/requirements.in --extra aws --extra iceberg --constraint requirements.lock; \
+	mv "$$scratch/new.lock" docker/requirements.lock; \
+	compile tests/aws/sdk/requirements.in; mv "$$scratch/new.lock" tests/aws/sdk/requirements.lock
 
 clean: ## remove everything that can be made again, .venv included
-	@rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .mypy_cache .hypothesis src/*.egg-info docs/catalog.md.part
+	@rm -rf $(VENV) $(SDK) build dist demo .pytest_cache .ruff_cache .mypy_cache .hypothesis src/*.egg-info docs/catalog.md.part
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
