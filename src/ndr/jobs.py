@@ -24,6 +24,7 @@ class Job:
 
     name: str
     arguments: tuple[str, ...]
+    doc: str
     tables: tuple[Table, ...] = ()
     optional: bool = False
 
@@ -33,23 +34,27 @@ def _tables_of(job: str) -> tuple[Table, ...]:
     return tuple(table for table in TABLES.values() if table.job == job)
 
 
+_BEACONS = (TABLES["beacons"], TABLES["slow_beacons"])
 JOBS: Mapping[str, Job] = {
     job.name: job
     for job in (
-        Job("delta_builder", BATCH, _tables_of("delta_builder")),
-        Job("pair_counts_builder", BATCH, _tables_of("pair_counts_builder")),
-        Job("fg_a_builder", BATCH, (*_tables_of("fg_a_builder"), TABLES["beacons"], TABLES["slow_beacons"])),
-        Job("fg_c_builder", BATCH, _tables_of("fg_c_builder")),
-        Job("fg_b_builder", REFERENCE, _tables_of("fg_b_builder")),
-        Job("machine_inventory_unload", MONTH, (TABLES["machines"],)),
-        Job("inference_predictions", BATCH, _tables_of("inference_predictions")),
-        Job("prediction_feature_join", BATCH, _tables_of("prediction_feature_join")),
-        Job("feature_store_ingest", BATCH, optional=True),
-        Job("model_training", REFERENCE, optional=True),
-        Job("non_persistent_prefixes", ()),
-        Job("project_parameters", ()),
+        Job("delta_builder", BATCH, "imports the logs of a batch and adds them up by host", _tables_of("delta_builder")),
+        Job("pair_counts_builder", BATCH, "counts who talked to whom", _tables_of("pair_counts_builder")),
+        Job("fg_a_builder", BATCH, "makes what each host did", (*_tables_of("fg_a_builder"), *_BEACONS)),
+        Job("fg_c_builder", BATCH, "makes how far each host is from its normal", _tables_of("fg_c_builder")),
+        Job("fg_b_builder", REFERENCE, "makes what is normal as of a midnight", _tables_of("fg_b_builder")),
+        Job("machine_inventory_unload", MONTH, "brings the machines of a month from Redshift", (TABLES["machines"],)),
+        Job("inference_predictions", BATCH, "scores the hosts of a batch", _tables_of("inference_predictions")),
+        Job(
+            "prediction_feature_join", BATCH, "joins predictions with features and brings them elsewhere",
+            _tables_of("prediction_feature_join"),
+        ),
+        Job("feature_store_ingest", BATCH, "sends the rows of a batch to the Feature Store", optional=True),
+        Job("model_training", REFERENCE, "trains a model on the deviations before a midnight", optional=True),
+        Job("non_persistent_prefixes", (), "tells which names of machines come and go"),
+        Job("project_parameters", (), "tells the settings that all tables share"),
     )
-}
+}  # fmt: skip
 """Every job of the outside; the last two build nothing, and say how their specs are understood."""
 
 

@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
     room = commands.add_parser("job", help="a job as a scheduler starts it, configured by JobSpecs")
     names = room.add_subparsers(dest="job", required=True, metavar="JOB")
     for job in JOBS.values():
-        command = names.add_parser(job.name, help=", ".join(t.name for t in job.tables) or None)
+        command = names.add_parser(job.name, help=job.doc)
         command.add_argument("--project-name", required=True, metavar="NAME", help="project of the JobSpecs")
         command.add_argument("--feature-spec-version", required=True, metavar="VERSION", help="version of the JobSpecs")
         _add_arguments(command, job)
