@@ -227,6 +227,6 @@ def _environment(defaults: PipelineDefaults) -> dict[str, str]:
 def _said(value: str | None, key: str, what: str) -> str:
     if value is None:
         raise SpecError(
-            f"pipeline_defaults.{key}: {what} is not said, and a pipeline cannot do without; write it there."
+            f"pipeline_defaults.{key}: nothing says {what}, and a pipeline cannot do without; write it there."
         )
     return value
