@@ -38,7 +38,7 @@ _BEACONS = (TABLES["beacons"], TABLES["slow_beacons"])
 JOBS: Mapping[str, Job] = {
     job.name: job
     for job in (
-        Job("delta_builder", BATCH, "imports the logs of a batch and adds them up by host", _tables_of("delta_builder")),
+        Job("delta_builder", BATCH, "imports a batch of logs and adds it up by host", _tables_of("delta_builder")),
         Job("pair_counts_builder", BATCH, "counts who talked to whom", _tables_of("pair_counts_builder")),
         Job("fg_a_builder", BATCH, "makes what each host did", (*_tables_of("fg_a_builder"), *_BEACONS)),
         Job("fg_c_builder", BATCH, "makes how far each host is from its normal", _tables_of("fg_c_builder")),

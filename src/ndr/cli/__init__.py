@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser(arguments[0] if arguments[:1] and arguments[0] in COMMANDS else None).parse_args(arguments)
         return int(options.run(options))
     except NdrError as error:
+        if arguments[:1] == ["job"]:
+            return int(importlib.import_module("ndr.cli.jobs").failed("".join(arguments[1:2]), error))
         print(f"ndr: {error}", file=sys.stderr)
         return error.exit_code
     except (OSError, sqlite3.Error) as error:

@@ -69,7 +69,7 @@ def _job(options: argparse.Namespace) -> int:
     try:
         told, exit_code = _done(options)
     except Exception as error:  # noqa: BLE001 - a scheduler must be told of everything, also of our mistakes
-        return _failed(options, error)
+        return failed(options.job, error, getattr(options, "mini_batch_id", None))
     print(json.dumps({"job": options.job, **told}, default=str))
     return exit_code
 
@@ -144,19 +144,19 @@ def _month(text: str) -> datetime:
         return parse_instant(text).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def _failed(options: argparse.Namespace, error: Exception) -> int:
+def failed(job: str, error: Exception, batch: str | None = None) -> int:
     """Say what went wrong as one line of JSON on stderr, and to SageMaker where we run there."""
     known = isinstance(error, NdrError)
     exit_code = error.exit_code if isinstance(error, NdrError) else 3
     retryable = isinstance(error, NdrError) and error.retryable
     line = {
-        "job": options.job,
+        "job": shown(job),
         "error": type(error).__name__,
         "retryable": retryable,
         "exit_code": exit_code,
         "message": shown(str(error), 2_000),
         "action": _action(error, retryable=retryable),
-        "batch": getattr(options, "mini_batch_id", None),
+        "batch": batch,
     }
     if not known:
         line["at"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
