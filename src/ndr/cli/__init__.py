@@ -73,10 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser(arguments[0] if arguments[:1] and arguments[0] in COMMANDS else None).parse_args(arguments)
         return int(options.run(options))
     except NdrError as error:
-        if arguments[:1] == ["job"]:
-            return int(importlib.import_module("ndr.cli.jobs").failed("".join(arguments[1:2]), error))
-        print(f"ndr: {error}", file=sys.stderr)
-        return error.exit_code
+        return _failed(arguments, error)
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,3 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ndr: stopped; what was finished is kept, run the same command to go on.", file=sys.stderr)
         return 130
+
+
+def _failed(arguments: Sequence[str], error: NdrError) -> int:
+    """Say what went wrong: to people in a sentence, to schedulers in JSON."""
+    if arguments[:1] == ["job"]:
+        return int(importlib.import_module("ndr.cli.jobs").failed("".join(arguments[1:2]), error))
+    print(f"ndr: {error}", file=sys.stderr)
+    return error.exit_code
