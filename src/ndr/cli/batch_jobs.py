@@ -73,7 +73,7 @@ def _copies(place: str, folder: Path) -> dict[Path, str]:
     if not place.startswith(S3):
         local = place.removeprefix("file://")
         return {path: str(path) for path in list_files([local])} if Path(local).exists() else {}
-    from ndr.aws.s3 import download  # noqa: PLC0415 - needs an extra
+    from ndr.aws.objects import download  # noqa: PLC0415 - needs an extra
 
     return dict(download(place, folder))
 

@@ -1,0 +1,132 @@
+"""Files on S3: what lies in a folder there, and copies of it on this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from ndr.aws.clients import ServiceBusyError, client, translated
+from ndr.errors import AdapterError, NdrError, UsageError, shown
+from ndr.tables.settings import S3Prefix
+
+THREADS = 8
+_PREFIX: TypeAdapter[str] = TypeAdapter(S3Prefix)
+
+
+class Object(NamedTuple):
+    """A file on S3."""
+
+    uri: str
+    size: int
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and key of ``s3://bucket/key``."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def checked(prefix: str) -> str:
+    """A folder of S3, without a slash at its end.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return _PREFIX.validate_python(prefix)
+    except ValidationError as error:
+        raise UsageError(f"{shown(error.errors(include_url=False)[0]['msg'], 300)}.") from None
+
+
+@contextmanager
+def s3_client() -> Iterator[Any]:
+    """A client of S3, closed at the end.
+
+    Raises:
+        ServiceError: AWS is not configured here.
+    """
+    s3 = client("s3", max_pool_connections=THREADS)
+    try:
+        yield s3
+    finally:
+        s3.close()
+
+
+def objects(s3: Any, folder: str) -> Iterator[Object]:
+    """The files in a folder of S3 and in its folders, by name; what only marks a folder is none.
+
+    Raises:
+        ServiceError: the bucket cannot be read.
+    """
+    bucket, start = split(folder.rstrip("/") + "/")
+    with translated(folder):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+            for each in page.get("Contents", ()):
+                if not each["Key"].endswith("/"):
+                    yield Object(f"s3://{bucket}/{each['Key']}", each["Size"])
+
+
+def copy(s3: Any, uri: str, path: Path) -> bool:
+    """Copy a file of S3 here, whole or not at all; whether it is there.
+
+    Raises:
+        ServiceError: S3 refuses, or cannot be asked.
+        AdapterError: the disk is full, or the like.
+    """
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - an extra
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
+
+    bucket, key = split(uri)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with translated(uri):
+            try:
+                s3.download_file(bucket, key, str(path), Config=TransferConfig(use_threads=False))
+            except s3.exceptions.ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND:
+                    return False
+                raise
+    except NdrError:
+        raise
+    except Boto3Error as error:
+        raise ServiceBusyError(
+            f"{shown(uri, 300)} broke off: {shown(str(error), 200)}. Run the command again."
+        ) from error
+    except OSError as error:
+        raise AdapterError(f"{shown(str(path), 300)} cannot be written: {error.strerror}.") from error
+    return True
+
+
+def download(prefix: str, folder: Path) -> dict[Path, str]:
+    """Copy the files in a folder of S3 here, byte by byte; path -> what it is called on S3, by that name.
+
+    Raises:
+        ServiceError: S3 refuses, or cannot be asked.
+        AdapterError: the disk is full, or the like.
+    """
+    with s3_client() as s3, ThreadPoolExecutor(THREADS) as threads:
+        found = list(objects(s3, checked(prefix)))
+        if not found:
+            return {}
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(mkdtemp(prefix="logs-", dir=folder))
+        copies = {place / f"{number:06d}-{_plain(each.uri)}": each.uri for number, each in enumerate(found)}
+        for uri, there in zip(
+            copies.values(), threads.map(lambda path: copy(s3, copies[path], path), copies), strict=True
+        ):
+            if not there:
+                raise ServiceBusyError(f"{shown(uri, 300)} was removed while it was read. Run the same command again.")
+    return copies
+
+
+def _plain(uri: str) -> str:
+    """The last part of a name, in letters of any file system; its end, which tells what it is, is kept."""
+    return re.sub(r"[^A-Za-z0-9._=+@:-]", "_", PurePosixPath(uri).name)[-150:]
