@@ -1,8 +1,9 @@
-"""Chains: state machines that run pipelines one after the other with the same parameters, and each to its end."""
+"""Chains: state machines that run pipelines one after the other, with the same time."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ndr.aws.deployment.parts import Resources, pipeline_resource, stack_name
@@ -21,70 +22,20 @@ POLL_SECONDS = 20
 RETRIES = 2
 """How often a pipeline that failed is started again in its chain; it makes only what is missing then."""
 _HOUR = 3_600
+_SAGEMAKER = "arn:${AWS::Partition}:states:::aws-sdk:sagemaker"
+_AGAIN = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 5, "BackoffRate": 2}]
 
 
 def chains(config: Config) -> Resources:
-    """The state machine of one pipeline, that of a quarter hour, and that of inventory and baselines."""
+    """The state machine of a quarter hour, and that of inventory and baselines."""
     baselines = [name for name in BASELINES if name != "machine_inventory_unload" or name in config.jobs]
     return {
-        "PipelineRun": _machine(stack_name(config, "pipeline"), "PipelineRunRole", pipeline_run()),
-        "Batches": _machine(stack_name(config, "batches"), "ChainRole", chain(BATCHES, 2 * _HOUR)),
-        "Baselines": _machine(stack_name(config, "baselines"), "ChainRole", chain(baselines, 24 * _HOUR)),
+        "Batches": _machine(stack_name(config, "batches"), chain(BATCHES, 4 * _HOUR)),
+        "Baselines": _machine(stack_name(config, "baselines"), chain(baselines, 48 * _HOUR)),
     }
 
 
-def pipeline_run() -> dict[str, Any]:
-    """Starts the pipeline of its input with the parameters there, looks until it has ended, and ends as it did.
-
-    Step Functions itself cannot wait for a pipeline. The token is the same for every try of one start, so that an
-    answer that was lost starts nothing twice.
-    """
-    call = "arn:${AWS::Partition}:states:::aws-sdk:sagemaker:"
-    again = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 5, "BackoffRate": 2}]
-    status = "$.seen.PipelineExecutionStatus"
-    going = [{"Variable": status, "StringEquals": each, "Next": "Wait"} for each in ("Executing", "Stopping")]
-    return {
-        "Comment": "One pipeline to its end",
-        "StartAt": "Start",
-        "TimeoutSeconds": 24 * _HOUR,
-        "States": {
-            "Start": {
-                "Type": "Task",
-                "Resource": f"{call}startPipelineExecution",
-                "Parameters": {
-                    "PipelineName.$": "$.pipeline",
-                    "PipelineParameters.$": "$.parameters",
-                    "ClientRequestToken.$": "States.Hash($$.Execution.Id, 'SHA-256')",
-                },
-                "ResultPath": "$.started",
-                "Retry": again,
-                "Next": "Wait",
-            },
-            "Wait": {"Type": "Wait", "Seconds": POLL_SECONDS, "Next": "Look"},
-            "Look": {
-                "Type": "Task",
-                "Resource": f"{call}describePipelineExecution",
-                "Parameters": {"PipelineExecutionArn.$": "$.started.PipelineExecutionArn"},
-                "ResultPath": "$.seen",
-                "Retry": again,
-                "Next": "Ended",
-            },
-            "Ended": {
-                "Type": "Choice",
-                "Choices": [{"Variable": status, "StringEquals": "Succeeded", "Next": "Done"}, *going],
-                "Default": "Failed",
-            },
-            "Done": {"Type": "Succeed"},
-            "Failed": {
-                "Type": "Fail",
-                "ErrorPath": f"States.Format('Pipeline{{}}', {status})",
-                "CausePath": "States.Format('See the steps of {} and what they say', $.started.PipelineExecutionArn)",
-            },
-        },
-    }
-
-
-def chain(names: tuple[str, ...] | list[str], seconds: int) -> dict[str, Any]:
+def chain(names: Sequence[str], seconds: int) -> dict[str, Any]:
     """Runs pipelines in order, each with the time of the input; events of EventBridge have theirs in the same place."""
     states = {name: _link(name, after) for name, after in zip(names, [*names[1:], None], strict=True)}
     return {
@@ -96,33 +47,71 @@ def chain(names: tuple[str, ...] | list[str], seconds: int) -> dict[str, Any]:
 
 
 def _link(name: str, after: str | None) -> dict[str, Any]:
-    moving = [{"Name": MOVING[name], "Value.$": "$.time"}]
+    """One pipeline: a single branch, for only a whole branch can be tried again. Who stops a pipeline means it."""
     return {
-        "Type": "Task",
-        "Resource": "arn:${AWS::Partition}:states:::states:startExecution.sync:2",
-        "Parameters": {
-            "StateMachineArn": "${PipelineRun}",
-            "Input": {
-                "pipeline": f"${{{pipeline_resource(name)}}}",
-                "parameters": moving,
-                "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
-            },
-        },
+        "Type": "Parallel",
+        "Branches": [_to_its_end(name)],
         "ResultPath": None,
-        "Retry": [
-            {"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 60, "MaxAttempts": RETRIES, "BackoffRate": 2}
-        ],
+        "Retry": [{"ErrorEquals": ["PipelineFailed"], "IntervalSeconds": 60, "MaxAttempts": RETRIES, "BackoffRate": 2}],
         **({"Next": after} if after else {"End": True}),
     }
 
 
-def _machine(name: str, role: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _to_its_end(name: str) -> dict[str, Any]:
+    """Starts a pipeline, looks until it has ended, and ends as it did; Step Functions itself cannot wait for one."""
+    status = "$.seen.PipelineExecutionStatus"
+    wait, look, done = f"wait for {name}", f"look at {name}", f"{name} is done"
+    going = [{"Variable": status, "StringEquals": each, "Next": wait} for each in ("Executing", "Stopping")]
+    states = {
+        f"start {name}": _start(name, wait),
+        wait: {"Type": "Wait", "Seconds": POLL_SECONDS, "Next": look},
+        look: {
+            "Type": "Task",
+            "Resource": f"{_SAGEMAKER}:describePipelineExecution",
+            "Parameters": {"PipelineExecutionArn.$": "$.started.PipelineExecutionArn"},
+            "ResultPath": "$.seen",
+            "Retry": _AGAIN,
+            "Next": f"has {name} ended",
+        },
+        f"has {name} ended": {
+            "Type": "Choice",
+            "Choices": [{"Variable": status, "StringEquals": "Succeeded", "Next": done}, *going],
+            "Default": f"{name} failed",
+        },
+        done: {"Type": "Succeed"},
+        f"{name} failed": {
+            "Type": "Fail",
+            "ErrorPath": f"States.Format('Pipeline{{}}', {status})",
+            "CausePath": "States.Format('See what the steps of {} say', $.started.PipelineExecutionArn)",
+        },
+    }
+    return {"StartAt": f"start {name}", "States": states}
+
+
+def _start(name: str, after: str) -> dict[str, Any]:
+    """The token is the same for every try of one start, so that an answer that was lost starts nothing twice."""
+    entered = "$$.Execution.Id, $$.State.EnteredTime"
+    return {
+        "Type": "Task",
+        "Resource": f"{_SAGEMAKER}:startPipelineExecution",
+        "Parameters": {
+            "PipelineName": f"${{{pipeline_resource(name)}}}",
+            "PipelineParameters": [{"Name": MOVING[name], "Value.$": "$.time"}],
+            "ClientRequestToken.$": f"States.Hash(States.Format('{{}} {{}}', {entered}), 'SHA-256')",
+        },
+        "ResultPath": "$.started",
+        "Retry": _AGAIN,
+        "Next": after,
+    }
+
+
+def _machine(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     return {
         "Type": "AWS::StepFunctions::StateMachine",
         "Properties": {
             "StateMachineName": name,
             "StateMachineType": "STANDARD",
-            "RoleArn": f"${{{role}.Arn}}",
+            "RoleArn": "${ChainRole.Arn}",
             "DefinitionString": {"Fn::Sub": json.dumps(definition, separators=(",", ":"))},
         },
     }

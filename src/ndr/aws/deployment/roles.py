@@ -29,8 +29,7 @@ def roles(config: Config) -> Resources:
         more = {"Fn::If": ["HasIcebergPolicy", [{"Ref": "IcebergPolicyArn"}], {"Ref": "AWS::NoValue"}]}
         found[job_role("prediction_feature_join")]["Properties"]["ManagedPolicyArns"] = more
     found["PipelineRole"] = role_of("sagemaker", "the pipelines", _pipelines(here))
-    found["PipelineRunRole"] = role_of("states", "the state machine of one pipeline", _pipeline_runs(config, here))
-    found["ChainRole"] = role_of("states", "the state machines of several pipelines", _chains(here))
+    found["ChainRole"] = role_of("states", "the state machines", _pipeline_runs(config, here))
     starts = [_allow("Start", ["states:StartExecution"], ["${Batches}", "${Baselines}"])]
     found["ScheduleRole"] = role_of("scheduler", "the schedules", starts)
     for i, (role, statements) in enumerate(copied(config, here).items(), 1):
@@ -90,15 +89,4 @@ def _pipeline_runs(config: Config, here: Account) -> list[Statement]:
     return [
         _allow("Start", ["sagemaker:StartPipelineExecution"], known),
         _allow("Look", ["sagemaker:DescribePipelineExecution"], [f"{arn}/execution/*" for arn in known]),
-    ]
-
-
-def _chains(here: Account) -> list[Statement]:
-    """A state machine that waits for another one is told of its end by a rule of EventBridge that AWS owns."""
-    rule = here.arn("events", "rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
-    runs = here.arn("states", "execution:${PipelineRun.Name}:*")
-    return [
-        _allow("Start", ["states:StartExecution"], ["${PipelineRun}"]),
-        _allow("Wait", ["states:DescribeExecution", "states:StopExecution"], [runs]),
-        _allow("Told", ["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
     ]
