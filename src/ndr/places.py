@@ -35,7 +35,7 @@ def mounts(config: Config) -> dict[str, str]:
     for job, (folder, keys) in OUTPUTS.items():
         for key in keys:
             if (said := _at(config.jobs.get(job, {}), key)) is not None:
-                found[folder] = _checked(said, f"jobs.{job}.{key}")
+                found[folder] = s3_prefix(said, f"jobs.{job}.{key}")
     for one, place in found.items():
         for other, beside in found.items():
             if one != other and f"{beside}/".startswith(f"{place}/"):
@@ -73,7 +73,12 @@ def _at(values: Any, key: str) -> Any:
     return values
 
 
-def _checked(said: object, where: str) -> str:
+def s3_prefix(said: object, where: str) -> str:
+    """A prefix on S3 that a configuration names at a place.
+
+    Raises:
+        SpecError: it is none.
+    """
     try:
         return _PREFIX.validate_python(said)
     except ValidationError as error:

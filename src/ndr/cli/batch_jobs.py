@@ -13,12 +13,13 @@ from typing import Any
 
 from ndr.cli.destinations import deliver, feed
 from ndr.cli.lakes import S3, OpenLake
-from ndr.cli.running import source_specs
-from ndr.errors import ModelError, NotReadyError, SpecError, shown
+from ndr.cli.logs import found_files, source_specs
+from ndr.errors import ModelError, NotReadyError, SpecError, UsageError, shown
 from ndr.news import plan_behaviour, plan_deviations, plan_scores, reach_of_news
+from ndr.places import s3_prefix
 from ndr.plan import Planner
 from ndr.run import run
-from ndr.sources.files import FileReport, list_files
+from ndr.sources.files import FileReport
 from ndr.sources.imports import Batch, Importer
 from ndr.table import Table
 from ndr.tables.delta import delta
@@ -58,6 +59,8 @@ def _logs(opened: OpenLake, batch: Batch, folder: Path) -> dict[Path, str]:
         raise SpecError(
             "jobs.delta_builder.input.s3_prefix: nothing says where the logs lie; write s3://bucket/folder."
         )
+    if prefix.startswith(S3):
+        prefix = s3_prefix(prefix, "jobs.delta_builder.input.s3_prefix")
     start = batch.interval.start
     places = [f"{prefix}/{batch.name}", f"{prefix}/dt={start:%Y-%m-%d}/hh={start:%H}/mm={start:%M}"]
     for place in places:
@@ -70,12 +73,12 @@ def _logs(opened: OpenLake, batch: Batch, folder: Path) -> dict[Path, str]:
 
 
 def _copies(place: str, folder: Path) -> dict[Path, str]:
-    if not place.startswith(S3):
-        local = place.removeprefix("file://")
-        return {path: str(path) for path in list_files([local])} if Path(local).exists() else {}
-    from ndr.aws.objects import download  # noqa: PLC0415 - needs an extra
-
-    return dict(download(place, folder))
+    """The files of a place here -> what they are called there; none where there is no such place."""
+    try:
+        paths, named = found_files([place.removeprefix("file://")], folder)
+    except UsageError:
+        return {}
+    return {path: named.get(path, str(path)) for path in paths}
 
 
 def _counted(reports: list[FileReport], files: Mapping[Path, str]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any
 from ndr.alerts import Alert
 from ndr.cli import lakes
 from ndr.cli.evaluate import tell_evaluations
+from ndr.cli.logs import source_specs
 from ndr.cli.output import Progress
 from ndr.cli.report import write_report
-from ndr.cli.running import REPORT, build_everything, model_facts, news_of_alerts, source_specs
+from ndr.cli.running import REPORT, build_everything, model_facts, news_of_alerts
 from ndr.cli.telling import tell_alerts
 from ndr.errors import UsageError, shown
 from ndr.evaluation import PLACES, evaluate, scored

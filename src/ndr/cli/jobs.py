@@ -14,8 +14,9 @@ from typing import Any
 
 from ndr.cli import lakes
 from ndr.cli.batch_jobs import BATCH_JOBS
+from ndr.cli.logs import batch_named
 from ndr.cli.reference_jobs import REFERENCE_JOBS, machine_inventory_unload
-from ndr.cli.running import PARTLY_DONE, batch_named
+from ndr.cli.running import PARTLY_DONE
 from ndr.errors import NdrError, SpecError, UsageError, shown
 from ndr.jobs import BATCH, JOBS, REFERENCE, Job, job_named
 from ndr.log import start_logging

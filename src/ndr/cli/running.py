@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ndr.alerts import Alert, alerts
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
+from ndr.cli.logs import batch_asked, found_files, source_specs
 from ndr.cli.models import armed, told
 from ndr.cli.output import Progress, write_rows
 from ndr.cli.report import write_report
 from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant
-from ndr.errors import DataError, UnknownNameError, UsageError, shown
+from ndr.errors import DataError, shown
 from ndr.news import Built, build_features, build_scores
 from ndr.publications import publications, warmup_references
 from ndr.scoring import Trained
-from ndr.sources.convert import check_spec
-from ndr.sources.files import FileReport, list_files
+from ndr.sources.files import FileReport
 from ndr.sources.formats import SOURCES
-from ndr.sources.imports import Batch, Importer, facts
-from ndr.sources.source import SourceSpec
-from ndr.specs import Config, checked
+from ndr.sources.imports import Importer, facts
 from ndr.standing import most_deviant, standing
 from ndr.summary import busiest_networks, host_count, known_window_ends
 from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.delta import delta
 from ndr.tables.predictions import predictions
-from ndr.time import DAY, EPOCH, SLICE, Interval, floor, iso, parse_instant, stamp
+from ndr.time import DAY, Interval, floor, iso
 
 REPORT = "report.html"
 PARTLY_DONE = 4
@@ -59,56 +56,17 @@ def add_commands(commands: Any) -> None:
     command.set_defaults(run=_run)
 
 
-def _batch(options: argparse.Namespace) -> Batch | None:
-    given = (options.mini_batch_id, options.batch_start, options.batch_end)
-    if not any(given):
-        return None
-    if not all(given):
-        raise UsageError("a named batch needs all three of --mini-batch-id, --batch-start and --batch-end.")
-    return batch_named(options.mini_batch_id, parse_instant(options.batch_start), parse_instant(options.batch_end))
-
-
-def batch_named(name: str, start: datetime, end: datetime) -> Batch:
-    """A batch that somebody names.
-
-    Raises:
-        UsageError: its name is none, or is that of another batch, or it does not consist of whole quarter hours.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name.startswith("."):
-        raise UsageError(f"batch {shown(name)!r}: a batch name is 1 to 64 letters, digits and . _ - .")
-    interval = Interval(start, end)
-    if re.fullmatch(r"\d{8}T\d{4}Z", name) and name != stamp(interval.end - SLICE):
-        raise UsageError(
-            f"batch {name}: names like this are those of batches that nobody named; {interval} would be "
-            f"{stamp(interval.end - SLICE)}. Choose another name."
-        )
-    if (interval.end - EPOCH) % SLICE or (interval.start - EPOCH) % SLICE:
-        raise UsageError(f"batch {name}: {interval} must begin and end on a quarter hour.")
-    return Batch(name, interval)
-
-
-def source_specs(config: Config) -> dict[str, SourceSpec]:
-    """How each source is read, by the configuration.
-
-    Raises:
-        SpecError: an unknown source or key.
-    """
-    for name in config.sources:
-        if name not in SOURCES:
-            raise UnknownNameError("source", name, SOURCES)
-    specs = {name: checked(SourceSpec, config.sources.get(name, {}), f"sources.{name}") for name in SOURCES}
-    for name in config.sources:
-        check_spec(specs[name])
-    return specs
-
-
 def _run(options: argparse.Namespace) -> int:
-    batch = _batch(options)
-    paths = list_files(options.paths)
-    with lakes.open_lake(options, existing=False, writes=True) as opened, opened.lake.writing(options.wait):
+    batch = batch_asked(options)
+    with (
+        TemporaryDirectory(prefix="ndr-logs-") as folder,
+        lakes.open_lake(options, existing=False, writes=True) as opened,
+        opened.lake.writing(options.wait),
+    ):
+        paths, named = found_files(options.paths, Path(folder))
         importer = Importer(
             opened.lake, opened.ledger, source_specs(opened.shop.config),
-            opened.shop.config.project_parameters.clock, options.source, batch,
+            opened.shop.config.project_parameters.clock, options.source, batch, named,
         )  # fmt: skip
         reports = _import(importer, paths)
         if options.warmup or (options.warmup is None and not publications(opened.shop.config, opened.ledger)):
