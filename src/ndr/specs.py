@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -19,7 +19,7 @@ from ndr.tables import TABLES
 from ndr.tables.feature_groups import FeatureStore
 from ndr.tables.inventory_unload import InventoryUnload
 from ndr.tables.model_training import ModelTraining
-from ndr.tables.settings import TRANSPORT, Inert, Prefix, Settings, Spec
+from ndr.tables.settings import INERT, TRANSPORT, Prefix, Settings, Spec
 
 _SIZE_LIMIT = 4 << 20
 S = TypeVar("S", bound=BaseModel)
@@ -124,14 +124,21 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _known(kind: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+def _known(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:
+    """The keys that are known where a path leads; steps that are no keys are places in a list or names in a map."""
     for step in path[:-1]:
-        field = kind.model_fields.get(str(step))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        kind = annotation
+        if field := kind.model_fields.get(step):
+            inner = _model_in(field.annotation)
+            if inner is None:
+                return []
+            kind = inner
     return sorted(kind.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def checked(kind: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -217,12 +224,17 @@ def _versions_as_text(values: dict[str, Any]) -> dict[str, Any]:
 
 def inert_keys(spec: Spec) -> dict[str, str]:
     """The keys that are set and do nothing here, accepted for the previous platform's sake: what holds instead."""
-    fields = type(spec).model_fields
-    return {
-        name: fields[name].description or ""
-        for name in fields
-        if fields[name].annotation is Inert and getattr(spec, name) is not None
-    }
+    found = {}
+    for name, field in type(spec).model_fields.items():
+        own = getattr(spec, name)
+        if field.json_schema_extra == INERT and own is not None:
+            found[name] = field.description or ""
+        elif isinstance(own, Spec):
+            found |= {f"{name}.{key}": instead for key, instead in inert_keys(own).items()}
+        elif isinstance(own, dict):
+            inner = {at: each for at, each in own.items() if isinstance(each, Spec)}
+            found |= {f"{name}.{at}.{k}": v for at, each in inner.items() for k, v in inert_keys(each).items()}
+    return found
 
 
 def canonical(spec: BaseModel, only: tuple[str, ...] | None = None) -> str:
@@ -235,7 +247,7 @@ def _telling(spec: BaseModel) -> dict[str, Any]:
     """The values without those of keys that change no number."""
     values, found = spec.model_dump(mode="json"), {}
     for name, field in type(spec).model_fields.items():
-        if field.annotation is Inert or field.json_schema_extra == TRANSPORT:
+        if field.json_schema_extra in (INERT, TRANSPORT):
             continue
         own = getattr(spec, name)
         found[name] = _telling(own) if isinstance(own, BaseModel) else values[name]

@@ -8,8 +8,9 @@ import ibis.expr.types as ir
 from ndr.features.slices import host_slices
 from ndr.metrics import SLICED
 from ndr.table import table
+from ndr.tables.previous import Enrichment, Operator, Place, Quality, Role
 from ndr.tables.sessions import sessions as session_table
-from ndr.tables.settings import PLACE, Inert, Settings, Spec, inert
+from ndr.tables.settings import PLACE, Settings, Spec, inert
 from ndr.tables.shared import BATCHES, NETWORKS
 from ndr.time import SLICE
 
@@ -17,12 +18,12 @@ from ndr.time import SLICE
 class Delta(Spec):
     """Job ``delta_builder``. Sources, clock and port sets are settings; its other keys only describe the old layout."""
 
-    input: Inert = inert(PLACE)
-    dq: Inert = inert("bad records are always quarantined and flaws mended, each counted by kind")
-    enrichment: Inert = inert("port sets come from project_parameters.port_sets")
-    roles: Inert = inert("both roles are always made")
-    operators: Inert = inert("every metric of the catalogue is always made")
-    output: Inert = inert(PLACE)
+    input: Place | None = inert(PLACE)
+    dq: Quality | None = inert("bad records are always quarantined and flaws mended, each counted by kind")
+    enrichment: Enrichment | None = inert("port sets come from project_parameters.port_sets")
+    roles: tuple[Role, ...] | None = inert("both roles are always made")
+    operators: tuple[Operator, ...] | None = inert("every metric of the catalogue is always made")
+    output: Place | None = inert(PLACE)
 
 
 @table(

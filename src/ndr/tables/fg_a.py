@@ -15,6 +15,7 @@ from ndr.table import Context, Given, table
 from ndr.tables.delta import delta as delta_table
 from ndr.tables.pair_counts import pair_counts as pair_counts_table
 from ndr.tables.pair_history import pair_history as pair_history_table
+from ndr.tables.previous import Place
 from ndr.tables.settings import PLACE, SEGMENTS, Inert, Settings, Spec, inert, moment
 from ndr.time import SLICE, days, iso, stamp
 
@@ -52,11 +53,11 @@ class CurrentBehaviour(Spec):
 
     high_risk_segments: tuple[str, ...] = ()
     lookback30d: Lookback = Lookback()
-    delta_input: Inert = inert(PLACE)
-    delta_s3_prefix: Inert = inert(PLACE)
-    fg_a_output: Inert = inert(PLACE)
-    output_s3_prefix: Inert = inert(PLACE)
-    pair_counts_input: Inert = inert(PLACE)
+    delta_input: Place | None = inert(PLACE)
+    delta_s3_prefix: str | None = inert(PLACE)
+    fg_a_output: Place | None = inert(PLACE)
+    output_s3_prefix: str | None = inert(PLACE)
+    pair_counts_input: Place | None = inert(PLACE)
     segment_mapping: Inert = inert(SEGMENTS)
 
 

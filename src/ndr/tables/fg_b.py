@@ -10,11 +10,13 @@ import ibis
 import ibis.expr.types as ir
 from pydantic import AfterValidator, Field, model_validator
 
+from ndr.errors import near_miss
 from ndr.features.baselines import statistic_columns
 from ndr.metric import Metric
-from ndr.metrics import BASELINED, ROLES
+from ndr.metrics import BASELINED, METRICS, ROLES
 from ndr.table import Context, Given, Publication
 from ndr.tables.fg_a import WINDOWS
+from ndr.tables.previous import MachineNames, Place
 from ndr.tables.settings import PLACE, SEGMENTS, Inert, Prefix, Spec, inert
 from ndr.time import Interval, days, stamp
 
@@ -44,6 +46,8 @@ APART = {"time_band": BANDS, "window_label": tuple(WINDOWS)}
 
 
 _BASELINED = {metric.name: metric for metric in BASELINED}
+UNCOMPARED = frozenset(metric.name for metric in METRICS) - _BASELINED.keys()
+"""The metrics that have no baselines: others say the same better. Specs may name them, to no effect."""
 COLUMNS = {metric.column(role): metric for role in ROLES for metric in BASELINED}
 """The columns of FG-A that have baselines, both roles."""
 PAIR_RARITY = {
@@ -64,20 +68,25 @@ def _horizon(name: str) -> str:
     return name
 
 
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+def _compared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The metrics of these that hosts are compared in; other metrics of the catalogue have no baselines."""
     for name in names:
-        if name not in _BASELINED:
-            raise ValueError(f"{name!r} is no metric that hosts are compared in; those are {', '.join(_BASELINED)}")
-    return names
+        if name not in UNCOMPARED and name not in _BASELINED:
+            near = near_miss(name, _BASELINED)
+            raise ValueError(f"{name!r} is no metric.{near} Hosts are compared in {', '.join(_BASELINED)}")
+    found = tuple(name for name in names if name in _BASELINED)
+    if names and not found:
+        raise ValueError(f"of {', '.join(names)} no baselines are made; hosts are compared in {', '.join(_BASELINED)}")
+    return found
 
 
-def _about_known(values: dict[str, int]) -> dict[str, int]:
-    _known(tuple(values))
-    return values
+def _about_compared(values: dict[str, int]) -> dict[str, int]:
+    kept = _compared(tuple(values))
+    return {name: values[name] for name in kept}
 
 
 Horizon = Annotated[str, AfterValidator(_horizon)]
-MetricNames = Annotated[tuple[str, ...], AfterValidator(_known)]
+MetricNames = Annotated[tuple[str, ...], AfterValidator(_compared)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -85,7 +94,7 @@ class SafetyGap(Spec):
     """How far before the reference time a horizon ends; it begins its own length earlier."""
 
     tail_days: int = Field(ge=0, le=365)
-    head_days: Inert = inert("a horizon is exactly as long as its name says: it begins that long before its end")
+    head_days: int | None = inert("a horizon is exactly as long as its name says: it begins that long before its end")
 
 
 class Capping(Spec):
@@ -101,15 +110,15 @@ class Capping(Spec):
         allow_inf_nan=False,
         description="robust z against the segment above which a slice is left out",
     )
-    w_anom: Inert = inert("a wild slice is left out of the quantiles wholly, and counts as support")
+    w_anom: float | None = inert("a wild slice is left out of the quantiles wholly, and counts as support")
 
 
 class PairRarity(Spec):
     """Which pairs are rare."""
 
     rarity_threshold: Share = Field(default=0.25, description="pairs with 1 / (1 + sessions) at or above it are rare")
-    enabled: Inert = inert("pair rarity is always made")
-    s3_prefix: Inert = inert(PLACE)
+    enabled: bool | None = inert("pair rarity is always made")
+    s3_prefix: str | None = inert(PLACE)
 
 
 SUPPORT_MIN = 50
@@ -124,17 +133,17 @@ class Baselines(Spec):
     schedule: Literal["monthly", "weekly", "daily"] = "monthly"
     baseline_metrics: MetricNames = tuple(_BASELINED)
     baseline_required_metrics: MetricNames = ("sessions_cnt",)
-    support_min: Annotated[dict[str, Annotated[int, Field(ge=1, le=10**9)]], AfterValidator(_about_known)] = Field(
+    support_min: Annotated[dict[str, Annotated[int, Field(ge=1, le=10**9)]], AfterValidator(_about_compared)] = Field(
         default_factory=dict, description="metric -> slices it needs; 50 for the others"
     )
     anomaly_capping: Capping = Capping()
     pair_counts: PairRarity = PairRarity()
     non_persistent_machine_prefixes: tuple[Prefix, ...] = ()
-    fg_a_input: Inert = inert(PLACE)
-    fg_b_output: Inert = inert(PLACE)
+    fg_a_input: Place | None = inert(PLACE)
+    fg_b_output: Place | None = inert(PLACE)
     segment_mapping: Inert = inert(SEGMENTS)
-    join_keys: Inert = inert("rows are joined by the keys of the tables")
-    ip_machine_mapping: Inert = inert("machine names come from the table machines")
+    join_keys: tuple[str, ...] | None = inert("rows are joined by the keys of the tables")
+    ip_machine_mapping: MachineNames | None = inert("machine names come from the table machines")
 
     @model_validator(mode="after")
     def _required_have_baselines(self) -> Baselines:

@@ -25,6 +25,7 @@ from ndr.tables.fg_b_pair_host import fg_b_pair_host as fg_b_pair_host_table
 from ndr.tables.fg_b_pair_segment import fg_b_pair_segment as fg_b_pair_segment_table
 from ndr.tables.fg_b_segment import fg_b_segment as fg_b_segment_table
 from ndr.tables.pair_counts import pair_counts as pair_counts_table
+from ndr.tables.previous import PairUse, Place
 from ndr.tables.settings import PLACE, SEGMENTS, Inert, Settings, Spec, inert
 from ndr.tables.slow_beacons import slow_beacons as slow_beacons_table
 from ndr.time import DAY, SLICE, floor, stamp
@@ -51,14 +52,14 @@ class Deviations(Spec):
     band_share_min: Share = Field(
         default=0.05, description="hosts active in less than this share of a band's slices violate it when they show up"
     )
-    fg_a_input: Inert = inert(PLACE)
-    fg_b_input: Inert = inert(PLACE)
-    fg_c_output: Inert = inert(PLACE)
-    horizons: Inert = inert("every horizon of the publication in force is compared with")
-    join_keys: Inert = inert("rows are joined by the keys of the tables")
-    pair_counts: Inert = inert("what is a rare pair follows from fg_b_builder.pair_counts.rarity_threshold")
+    fg_a_input: Place | None = inert(PLACE)
+    fg_b_input: Place | None = inert(PLACE)
+    fg_c_output: Place | None = inert(PLACE)
+    horizons: tuple[str, ...] | None = inert("every horizon of the publication in force is compared with")
+    join_keys: tuple[str, ...] | None = inert("rows are joined by the keys of the tables")
+    pair_counts: PairUse | None = inert("what is a rare pair follows from fg_b_builder.pair_counts.rarity_threshold")
     segment_mapping: Inert = inert(SEGMENTS)
-    eps: Inert = inert("nothing is divided by 0: a scale ends at the metric's smallest step")
+    eps: float | None = inert("nothing is divided by 0: a scale ends at the metric's smallest step")
 
 
 def _frames(context: Context) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from ndr.errors import near_miss
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_c import fg_c as fg_c_table
+from ndr.tables.previous import Place
 from ndr.tables.settings import PLACE, TRANSPORT, Inert, Spec, inert
 
 _TYPES = {**fg_a_table.columns, **fg_c_table.columns}
@@ -132,10 +133,10 @@ class Inference(Spec):
     alert_share: float = Field(
         default=0.0005, ge=0, le=1, allow_inf_nan=False, description="share of usual rows that are labelled anomalous"
     )
-    feature_inputs: Inert = inert("what is scored are the rows of fg_a and fg_c; " + PLACE)
-    join_keys: Inert = inert("rows are joined by the keys of the tables")
+    feature_inputs: dict[str, Place] | None = inert("what is scored are the rows of fg_a and fg_c; " + PLACE)
+    join_keys: tuple[str, ...] | None = inert("rows are joined by the keys of the tables")
     join_output: Inert = inert("the table prediction_feature_join holds predictions with their features")
-    output: Inert = inert(PLACE)
+    output: Place | None = inert(PLACE)
 
     @model_validator(mode="after")
     def _ordered(self) -> Inference:

@@ -6,6 +6,7 @@ import ibis.expr.types as ir
 
 from ndr.features.slices import pair_slices
 from ndr.table import table
+from ndr.tables.previous import PairFilters, Place
 from ndr.tables.sessions import sessions as session_table
 from ndr.tables.settings import PLACE, SEGMENTS, Inert, Settings, Spec, inert
 from ndr.tables.shared import BATCHES, NETWORKS, PLACES
@@ -15,9 +16,9 @@ from ndr.time import SLICE
 class PairCounts(Spec):
     """Job ``pair_counts_builder``. Every session has both addresses; pairs without a port (ICMP) are kept."""
 
-    traffic_input: Inert = inert(PLACE)
-    pair_counts_output: Inert = inert(PLACE)
-    filters: Inert = inert(
+    traffic_input: Place | None = inert(PLACE)
+    pair_counts_output: Place | None = inert(PLACE)
+    filters: PairFilters | None = inert(
         "nothing is filtered: every session has both addresses, and pairs without a port (ICMP) are kept"
     )
     segment_mapping: Inert = inert(SEGMENTS)

@@ -51,16 +51,18 @@ Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 """How a name begins: not empty, for so every name begins, and nothing that no name holds."""
 Hour = Annotated[int, Field(ge=0, le=24)]
 Inert = Any
-"""A key of the previous platform that is accepted and does nothing here; its description says what holds instead."""
+"""What such a key may hold where nobody fixed its form."""
 
 
 TRANSPORT: dict[str, Any] = {"transport": True}
 """What marks a field that says how data travel, and changes no number."""
+INERT: dict[str, Any] = {"inert": True}
+"""What marks a key of the previous platform that does nothing here; its description says what holds instead."""
 
 
 def inert(instead: str) -> Any:
     """The field of such a key."""
-    return Field(default=None, description=instead)
+    return Field(default=None, description=instead, json_schema_extra=INERT)
 
 
 PLACE = (
