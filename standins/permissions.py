@@ -71,13 +71,15 @@ def _like(seen: str, pattern: str) -> bool:
 
 
 def _holds(operator: str, seen: str | None, values: list[str]) -> bool:
-    """Whether a condition holds; a key that the call does not have fulfils none.
+    """Whether a condition holds; a key that the call does not have fulfils those alone that say IfExists.
 
     Raises:
         NotImplementedError: our policies use no such operator.
     """
     if operator == "StringEquals":
         return seen in values
+    if operator.endswith("IfExists"):
+        return seen is None or _holds(operator.removesuffix("IfExists"), seen, values)
     if operator == "StringLike":
         return seen is not None and any(_like(seen, value) for value in values)
     raise NotImplementedError(operator)

@@ -16,7 +16,7 @@ from threading import Lock, Thread
 from urllib.parse import urlsplit
 
 from standins.permissions import Call
-from standins.requests import Request, calls_of
+from standins.requests import Answer, Request, calls_of
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "upgrade", "proxy-connection"}
 _PATIENCE = 120
@@ -32,7 +32,7 @@ class Recording:
     sessions: dict[str, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def note(self, request: Request, answer: bytes) -> None:
+    def note(self, request: Request, answer: Answer) -> None:
         """Keep what a request asked for; a session of Redshift is known by its answer."""
         with self._lock:
             found = calls_of(request, answer, self.sessions)
@@ -93,12 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
             answer = upstream.getresponse()
             said = answer.read()
         except (OSError, HTTPException):
-            self.told.note(self._request(body), b"")
+            self.told.note(self._request(body), Answer())
             self.close_connection = True  # an answer that is lost behind us is lost for the client
             return
         finally:
             upstream.close()
-        self.told.note(self._request(body), said)
+        self.told.note(self._request(body), Answer(answer.status, said))
         self._answer(answer.status, answer.reason, answer.getheaders(), said)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _hand_on  # noqa: N815 - as the class above calls them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
@@ -17,6 +18,7 @@ _NAMES = {
     "EndpointName": "endpoint",
 }  # fmt: skip
 _RECORDS = {"PUT": "PutRecord", "GET": "GetRecord", "DELETE": "DeleteRecord"}
+_MANY = {"BatchGetRecord": "Identifiers", "BatchWriteRecord": "Entries"}
 _OWN = {"redshift-data:statement-owner-iam-userid": USER_ID}
 
 
@@ -45,15 +47,27 @@ class Request(NamedTuple):
         return [unquote(step) for step in urlsplit(self.path).path.strip("/").split("/")]
 
 
-def calls_of(request: Request, answer: bytes, sessions: dict[str, str]) -> list[Call]:
+class Answer(NamedTuple):
+    """What a service said; status 0 and no words where it did not."""
+
+    status: int = 0
+    body: bytes = b""
+
+
+def calls_of(request: Request, answer: Answer, sessions: dict[str, str]) -> list[Call]:
     """What a request needs permission for. ``sessions`` of Redshift remember their cluster, from answers to requests.
+
+    That an object is missing is told only to who may list its bucket, without any prefix that a condition could see.
 
     Raises:
         KeyError: nobody here knows the service.
     """
     if request.service == "redshift_data":
-        return _redshift(request, answer, sessions)
-    return _READERS[request.service](request)
+        return _redshift(request, answer.body, sessions)
+    found = _READERS[request.service](request)
+    if request.service == "s3" and answer.status == HTTPStatus.NOT_FOUND and found[0].action == "s3:GetObject":
+        found.append(Call("s3:ListBucket", found[0].resource.partition("/")[0]))
+    return found
 
 
 def _arn(service: str, resource: str) -> str:
@@ -120,9 +134,9 @@ def _endpoint(request: Request) -> list[Call]:
 
 
 def _records(request: Request) -> list[Call]:
-    if request.steps[0] == "BatchGetRecord":
-        names = [each["FeatureGroupName"] for each in request.said["Identifiers"]]
-        return [Call("sagemaker:BatchGetRecord", _arn("sagemaker", f"feature-group/{n.lower()}")) for n in names]
+    if request.steps[0] in _MANY:
+        names = {each["FeatureGroupName"].lower() for each in request.said[_MANY[request.steps[0]]]}
+        return [Call(f"sagemaker:{request.steps[0]}", _arn("sagemaker", f"feature-group/{n}")) for n in sorted(names)]
     group = _arn("sagemaker", f"feature-group/{request.steps[1].lower()}")
     return [Call(f"sagemaker:{_RECORDS[request.method]}", group)]
 

@@ -33,6 +33,7 @@ _LEDGER = (
     "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
     "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem",
 )  # fmt: skip
+_RECORDS = ("sagemaker:DescribeFeatureGroup", "sagemaker:PutRecord", "sagemaker:BatchWriteRecord")
 _SCORES = ("inference_predictions", "prediction_feature_join", "feature_store_ingest")
 """Jobs that make predictions where there are none yet."""
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?:[:@].+)?")
@@ -82,13 +83,32 @@ def policy(config: Config, jobs: Collection[str], here: Account | None = None) -
     Raises:
         SpecError: a spec breaks a rule, or nothing says where the lake lies.
     """
+    return [*shared(config, here), *particular(config, jobs, here)]
+
+
+def shared(config: Config, here: Account | None = None) -> list[Statement]:
+    """What every job may do: with the lake, the raw logs, both tables, and its own container.
+
+    Raises:
+        SpecError: as ``policy``.
+    """
     here = here or Account()
-    found: list[Statement] = [
+    return [
         *_places("Lake", here, [lake_root(config), *mounts(config).values()], _FILES),
         *_places("Logs", here, raw_logs(config), ("s3:GetObject",)),
         *_tables(config, here),
         *_container(config, here),
     ]
+
+
+def particular(config: Config, jobs: Collection[str], here: Account | None = None) -> list[Statement]:
+    """What these jobs may do beside what all may.
+
+    Raises:
+        SpecError: as ``policy``.
+    """
+    here = here or Account()
+    found: list[Statement] = []
     if set(_SCORES) & set(jobs):
         found += _model(config, here)
     if "machine_inventory_unload" in jobs and isinstance(
@@ -153,8 +173,12 @@ def _allow(sid: str, actions: Iterable[str], resources: Iterable[str], **conditi
     return said | ({"Condition": condition} if condition else {})
 
 
-def _places(what: str, here: Account, places: Iterable[str], actions: Iterable[str]) -> list[Statement]:
-    """What may be done with the objects below prefixes, whose names may be listed, bucket by bucket."""
+def _places(what: str, here: Account, places: Iterable[str], actions: Collection[str]) -> list[Statement]:
+    """What may be done with the objects below prefixes, whose names may be listed, bucket by bucket.
+
+    S3 tells that an object is missing only to who may list the bucket, and asks without a prefix then; whoever writes
+    has to know what is missing, and may therefore list without one, too.
+    """
     buckets: dict[str, list[str]] = {}
     for place in places:
         bucket, prefix = here.bucket(place)
@@ -163,9 +187,10 @@ def _places(what: str, here: Account, places: Iterable[str], actions: Iterable[s
     if not buckets:
         return []
     files = [f"{bucket}/{prefix}*" for bucket, prefixes in buckets.items() for prefix in prefixes]
+    operator = "StringLikeIfExists" if "s3:PutObject" in actions else "StringLike"
     lists = [
         _allow(f"{what}Names{i or ''}", ("s3:ListBucket",), [bucket],
-               StringLike={"s3:prefix": [f"{prefix}*" for prefix in prefixes]})
+               **{operator: {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}})
         for i, (bucket, prefixes) in enumerate(buckets.items())
     ]  # fmt: skip
     return [_allow(f"{what}Files", actions, files), *lists]
@@ -219,7 +244,7 @@ def _model(config: Config, here: Account) -> list[Statement]:
 def _feature_store(spec: FeatureStore, config: Config, here: Account) -> list[Statement]:
     tables = spec.feature_groups or {t: f"ndr-{config.project_name}-{t}" for t in ("fg_a", "fg_c", "predictions")}
     groups = [arn for name in tables.values() for arn in here.named("feature-group", name, spec.region)]
-    found = [_allow("FeatureGroups", ("sagemaker:DescribeFeatureGroup", "sagemaker:PutRecord"), groups)]
+    found = [_allow("FeatureGroups", _RECORDS, groups)]
     if spec.offline_s3_prefix:
         found += _places("Offline", here, [spec.offline_s3_prefix], _FILES)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from ndr.aws.deployment.parts import Resources, job_role
 from ndr.aws.pipelines import pipeline_name
-from ndr.aws.policy import Account, Statement, copied, destination, policy
+from ndr.aws.policy import Account, Statement, copied, destination, particular, shared
 from ndr.jobs import PIPELINES
 from ndr.specs import Config
 
@@ -21,26 +21,30 @@ def roles(config: Config) -> Resources:
         SpecError: a spec breaks a rule.
     """
     here = Account()
-    found: Resources = {}
+    found: Resources = {"JobPolicy": _managed("What every job may do", shared(config, here))}
     for name, pipeline in PIPELINES.items():
         jobs = [job.name for job in pipeline.steps(config)]
-        found[job_role(name)] = role_of("sagemaker", f"the jobs of {name}", policy(config, jobs, here))
+        made = role_of("sagemaker", f"the jobs of {name}", particular(config, jobs, here))
+        made["Properties"]["ManagedPolicyArns"] = ["${JobPolicy}"]
+        found[job_role(name)] = made
     if destination(config).type == "iceberg":
-        more = {"Fn::If": ["HasIcebergPolicy", [{"Ref": "IcebergPolicyArn"}], {"Ref": "AWS::NoValue"}]}
-        found[job_role("prediction_feature_join")]["Properties"]["ManagedPolicyArns"] = more
+        more = {"Fn::If": ["HasIcebergPolicy", {"Ref": "IcebergPolicyArn"}, {"Ref": "AWS::NoValue"}]}
+        found[job_role("prediction_feature_join")]["Properties"]["ManagedPolicyArns"].append(more)
     found["PipelineRole"] = role_of("sagemaker", "the pipelines", _pipelines(here))
     found["ChainRole"] = role_of("states", "the state machines", _pipeline_runs(config, here))
     starts = [_allow("Start", ["states:StartExecution"], ["${Batches}", "${Baselines}"])]
     found["ScheduleRole"] = role_of("scheduler", "the schedules", starts)
     for i, (role, statements) in enumerate(copied(config, here).items(), 1):
-        found[f"RedshiftFiles{i}"] = {
-            "Type": "AWS::IAM::ManagedPolicy",
-            "Properties": {
-                "Description": f"What {role.rpartition('/')[2]} of Redshift needs on S3; attach it to that role",
-                "PolicyDocument": _document(statements),
-            },
-        }
+        text = f"What {role.rpartition('/')[2]} of Redshift needs on S3; attach it to that role"
+        found[f"RedshiftFiles{i}"] = _managed(text, statements)
     return found
+
+
+def _managed(text: str, statements: Sequence[Statement]) -> dict[str, Any]:
+    return {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {"Description": text, "PolicyDocument": _document(statements)},
+    }
 
 
 def role_of(service: str, purpose: str, statements: Sequence[Statement]) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def role_of(service: str, purpose: str, statements: Sequence[Statement]) -> dict
                     }
                 ],
             },
-            "Policies": [{"PolicyName": "exact", "PolicyDocument": _document(statements)}],
+            **({"Policies": [{"PolicyName": "own", "PolicyDocument": _document(statements)}]} if statements else {}),
         },
     }
 
