@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ndr.aws.clients import ServiceError, client, code_of, translated
+from ndr.aws.clients import ServiceError, code_of, translated
 from ndr.aws.pipelines import PipelineDefinition
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
@@ -26,13 +27,12 @@ class StandingPipeline:
     description: str
 
 
-def standing(name: str) -> StandingPipeline | None:
-    """The pipeline of that name at SageMaker; None if there is none.
+def standing(name: str, sagemaker: Any) -> StandingPipeline | None:
+    """The pipeline of that name at SageMaker, asked through a client of boto3; None if there is none.
 
     Raises:
         ServiceError: SageMaker cannot be asked.
     """
-    sagemaker = client("sagemaker")
     try:
         with translated(f"pipeline {name}"):
             said = sagemaker.describe_pipeline(PipelineName=name)
@@ -45,19 +45,19 @@ def standing(name: str) -> StandingPipeline | None:
     )
 
 
-def difference(ours: PipelineDefinition) -> list[str]:
+def difference(ours: PipelineDefinition, sagemaker: Any) -> list[str]:
     """What pushing would change, as the lines of a unified diff; none where SageMaker has the same.
 
     Raises:
         SpecError: the configuration is not enough for a definition.
         ServiceError: SageMaker cannot be asked.
     """
-    theirs = standing(ours.name)
+    theirs = standing(ours.name, sagemaker)
     before = [] if theirs is None else _told(theirs)
     return list(difflib.unified_diff(before, _told(_wanted(ours)), f"SageMaker: {ours.name}", "here", n=3, lineterm=""))
 
 
-def push(ours: PipelineDefinition) -> str:
+def push(ours: PipelineDefinition, sagemaker: Any) -> str:
     """Create the pipeline or bring it up to date; says ``created``, ``updated`` or ``unchanged``.
 
     A second push of the same changes nothing; of two at once one creates and the other finds it there. A create whose
@@ -67,21 +67,21 @@ def push(ours: PipelineDefinition) -> str:
         SpecError: the configuration is not enough for a definition.
         ServiceError: SageMaker refuses, or cannot be asked.
     """
-    wanted, theirs = _wanted(ours), standing(ours.name)
+    wanted, theirs = _wanted(ours), standing(ours.name, sagemaker)
     if theirs is None:
         try:
-            _send("create_pipeline", ours, wanted)
+            _send(sagemaker.create_pipeline, ours, wanted)
         except ServiceError as error:
             if error.__cause__ is None or code_of(error.__cause__) not in _TAKEN:
                 raise
-            theirs = standing(ours.name)
+            theirs = standing(ours.name, sagemaker)
             if theirs is None:
                 raise
         else:
             return CREATED
     if _told(theirs) == _told(wanted):
         return UNCHANGED
-    _send("update_pipeline", ours, wanted)
+    _send(sagemaker.update_pipeline, ours, wanted)
     return UPDATED
 
 
@@ -89,10 +89,9 @@ def _wanted(ours: PipelineDefinition) -> StandingPipeline:
     return StandingPipeline(ours.definition_json(), ours.role_arn, ours.pipeline.doc)
 
 
-def _send(call: str, ours: PipelineDefinition, wanted: StandingPipeline) -> None:
-    sagemaker = client("sagemaker")
+def _send(call: Callable[..., Any], ours: PipelineDefinition, wanted: StandingPipeline) -> None:
     with translated(f"pipeline {ours.name}"):
-        getattr(sagemaker, call)(
+        call(
             PipelineName=ours.name,
             PipelineDefinition=wanted.definition,
             PipelineDescription=wanted.description,

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ndr.aws.clients import client
 from ndr.aws.pipelines import PipelineDefinition, pipeline_definition
 from ndr.aws.pipelines_service import difference, push
 from ndr.aws.spec_store import DynamoStore, table_name
@@ -79,7 +80,8 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    lines = [line for each in _definitions(options).values() for line in difference(each)]
+    definitions, sagemaker = _definitions(options), client("sagemaker")
+    lines = [line for each in definitions.values() for line in difference(each, sagemaker)]
     for line in lines:
         print(line)
     return DIFFERENT if lines else 0
@@ -89,6 +91,7 @@ def _push(options: argparse.Namespace) -> int:
     definitions = _definitions(options)
     for each in definitions.values():
         each.definition()
+    sagemaker = client("sagemaker")
     for each in definitions.values():
-        print(f"{each.name}: {push(each)}", flush=True)
+        print(f"{each.name}: {push(each, sagemaker)}", flush=True)
     return 0
