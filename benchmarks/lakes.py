@@ -89,7 +89,7 @@ class Ground:
         queries = root.parent / "queries"
         queries.mkdir(exist_ok=True)
         config = Config.model_validate({"jobs": dict(jobs or {})})
-        models = LakeModels(root, config, no_endpoint)
+        models = LakeModels(self.lake, config, no_endpoint)
         shop = Workshop(config, self.ledger, self.lake, self._engine, QueryCache(queries), in_force=models.in_force)
         self.opened = OpenLake(self.lake, self.ledger, shop, models)
 

@@ -66,7 +66,7 @@ class World:
         self.lake = LocalLake(root)
         self.ledger = SqliteLedger(root / "ledger.sqlite")
         engine = DuckDB(str(root / "_staging"), threads=2)
-        self.models = LakeModels(root, config or Config(), no_endpoint)
+        self.models = LakeModels(self.lake, config or Config(), no_endpoint)
         self.shop = Workshop(config or Config(), self.ledger, self.lake, engine, in_force=self.models.in_force)
 
     def close(self) -> None:

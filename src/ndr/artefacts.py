@@ -67,18 +67,17 @@ def digest(names: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(sorted(map(str, names))).encode()).hexdigest()
 
 
-def save(root: str | Path, detector: Detector, facts: Mapping[str, Any]) -> Path:
-    """Keep a model under ``root/<name>/<version>``; return that folder.
+def content(detector: Detector, facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files that a model is: the manifest last, for it names the other.
 
-    ``facts`` are those of the training, and beside them ``inputs`` and ``feature_spec_version``. The folder appears
-    whole or not at all; one of the same version is replaced.
+    ``facts`` are those of the training, and beside them ``inputs`` and ``feature_spec_version``.
 
     Raises:
-        AdapterError: it cannot be written.
+        ModelError: such a model could not be loaded again.
     """
     nodes = _nodes(detector.forest)
     told = {key: value for key, value in facts.items() if key in Facts.model_fields}
-    content = {
+    said = {
         "format": 1,
         **detector.content(),
         "model_version": detector.version,
@@ -87,12 +86,24 @@ def save(root: str | Path, detector: Detector, facts: Mapping[str, Any]) -> Path
         "training": told,
         "forest_sha256": hashlib.sha256(nodes).hexdigest(),
     }
-    text = _canonical({**content, "checksum": hashlib.sha256(_canonical(content)).hexdigest()})
+    text = _canonical({**said, "checksum": hashlib.sha256(_canonical(said)).hexdigest()})
+    _parsed(text, Path(detector.name) / detector.version)
+    return {FOREST: nodes, MANIFEST: text}
+
+
+def save(root: str | Path, detector: Detector, facts: Mapping[str, Any]) -> Path:
+    """Keep a model under ``root/<name>/<version>``; return that folder.
+
+    The folder appears whole or not at all; one of the same version is replaced.
+
+    Raises:
+        AdapterError: it cannot be written.
+    """
     folder = Path(root) / detector.name / detector.version
-    _parsed(text, folder)
+    files = content(detector, facts)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _publish({MANIFEST: text, FOREST: nodes}, folder)
+        _publish(files, folder)
     except OSError as error:
         raise AdapterError(f"the model {shown(str(folder), 300)} cannot be written: {error.strerror}.") from error
     return folder

@@ -11,12 +11,12 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
+from ndr.errors import AdapterError, LakeBusyError, NdrError, UsageError, shown
 from ndr.table import PartKey, Table
 from ndr.time import stamp
 
@@ -51,6 +51,9 @@ class Lake(Protocol):
     def fetch(self, relative: str) -> Path:
         """A file of the lake as one of this machine, to be read; there is none where the lake has none."""
 
+    def amend(self, relative: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Put what ``change`` makes of a small file in its place; no change that others make meanwhile is lost."""
+
 
 def partition_values(version: str, key: PartKey) -> dict[str, str]:
     """What the hive partitions of a part are called, by the start of its interval."""
@@ -78,6 +81,19 @@ def checksum(path: str | Path) -> str:
     """SHA-256 of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_staged(lake: Lake, relative: str, data: bytes) -> None:
+    """Write a small file where it waits to be published.
+
+    Raises:
+        AdapterError: the disk is full, or the like.
+    """
+    staged = Path(lake.stage(relative))
+    try:
+        staged.write_bytes(data)
+    except OSError as error:
+        raise AdapterError(f"{shown(str(staged), 300)} cannot be written: {error.strerror}.") from error
 
 
 def _sync(path: Path) -> None:
@@ -167,6 +183,27 @@ class LocalLake:
     def fetch(self, relative: str) -> Path:
         """The file itself."""
         return self.root / relative
+
+    def amend(self, relative: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Put what ``change`` makes of a small file in its place, while others who would change it wait.
+
+        Raises:
+            AdapterError: it cannot be read or written.
+        """
+        final = self.root / relative
+        draft = final.with_name(f".{final.name}.part")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with final.with_name(f".{final.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                draft.write_bytes(change(final.read_bytes() if final.exists() else None))
+                _sync(draft)
+                draft.replace(final)
+                _sync(final.parent)
+        except NdrError:
+            raise
+        except OSError as error:
+            raise AdapterError(f"{shown(str(final), 300)} cannot be written: {error.strerror}.") from error
 
     def has(self, relative: str) -> bool:
         """Whether the file is there."""

@@ -6,16 +6,12 @@ keys, bounded size. Nothing is computed again for it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
@@ -169,23 +165,30 @@ def read_safelist(lake: Lake) -> tuple[Entry, ...]:
     Raises:
         SpecError: the file cannot be understood; then no alert is left out in silence, nothing is listed at all.
     """
-    file = Path(lake.path(FILE))
     try:
-        with file.open("rb") as opened:
+        with lake.fetch(FILE).open("rb") as opened:
             raw = opened.read(_SIZE_LIMIT + 1)
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise AdapterError(f"{shown(str(file), 300)} cannot be read: {error.strerror}.") from error
+        raise AdapterError(f"{_named(lake)} cannot be read: {error.strerror}.") from error
+    return _entries(raw, lake)
+
+
+def _entries(raw: bytes, lake: Lake) -> tuple[Entry, ...]:
     if len(raw) > _SIZE_LIMIT:
-        raise SpecError(f"{shown(str(file), 300)} is larger than {_SIZE_LIMIT >> 20} MiB; a safelist is small.")
+        raise SpecError(f"{_named(lake)} is larger than {_SIZE_LIMIT >> 20} MiB; a safelist is small.")
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{shown(str(file), 300)} cannot be read as JSON: {shown(str(error), 200)}.") from None
+        raise SpecError(f"{_named(lake)} cannot be read as JSON: {shown(str(error), 200)}.") from None
     if not isinstance(values, dict):
-        raise SpecError(f'{shown(str(file), 300)} must hold {{"entries": […]}}, not {type(values).__name__}.')
+        raise SpecError(f'{_named(lake)} must hold {{"entries": […]}}, not {type(values).__name__}.')
     return checked(Safelist, values, FILE).entries
+
+
+def _named(lake: Lake) -> str:
+    return shown(lake.path(FILE), 300)
 
 
 def active_entries(lake: Lake, now: datetime | None = None) -> tuple[Entry, ...]:
@@ -205,14 +208,18 @@ def entry_of(values: dict[str, Any]) -> Entry:
 
 def add_entry(lake: Lake, entry: Entry) -> Entry | None:
     """Put an entry in; return the one with the same criteria that it takes the place of, if there was one."""
-    with _changing(lake):
-        entries = read_safelist(lake)
-        before = next((known for known in entries if known.name == entry.name), None)
-        kept = [known for known in entries if known is not before]
+    before: list[Entry] = []
+
+    def changed(raw: bytes | None) -> bytes:
+        entries = _entries(raw, lake) if raw is not None else ()
+        before[:] = [known for known in entries if known.name == entry.name][:1]
+        kept = [known for known in entries if known.name != entry.name]
         if len(kept) >= _MOST:
             raise SpecError(f"{FILE}: it holds {_MOST:,} entries, and no more are read; remove what is not needed.")
-        _write(lake, [*kept, entry])
-    return before
+        return _written([*kept, entry])
+
+    lake.amend(FILE, changed)
+    return before[0] if before else None
 
 
 def remove_entry(lake: Lake, entry_id: str) -> Entry:
@@ -221,39 +228,20 @@ def remove_entry(lake: Lake, entry_id: str) -> Entry:
     Raises:
         SpecError: there is none of this id.
     """
-    with _changing(lake):
-        entries = read_safelist(lake)
-        found = next((entry for entry in entries if entry.id == entry_id), None)
-        if found is None:
+    gone: list[Entry] = []
+
+    def changed(raw: bytes | None) -> bytes:
+        entries = _entries(raw, lake) if raw is not None else ()
+        gone[:] = [entry for entry in entries if entry.id == entry_id]
+        if not gone:
             close = near_miss(entry_id, [entry.id for entry in entries])
             raise SpecError(f"the safelist has no entry {shown(entry_id)!r}.{close} See ndr safelist list.")
-        _write(lake, [entry for entry in entries if entry is not found])
-    return found
+        return _written(entry for entry in entries if entry is not gone[0])
+
+    lake.amend(FILE, changed)
+    return gone[0]
 
 
-@contextmanager
-def _changing(lake: Lake) -> Iterator[None]:
-    """Be the only one who changes the safelist; runs that build tables need not end for it."""
-    try:
-        lock = Path(lake.path(f".{FILE}.lock")).open("w")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise AdapterError(f"the safelist cannot be written: {error.strerror}.") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _write(lake: Lake, entries: Iterable[Entry]) -> None:
-    """Put a whole new file in the place of the old: readers see one or the other."""
-    final = Path(lake.path(FILE))
-    draft = final.with_name(f".{FILE}.part")
+def _written(entries: Iterable[Entry]) -> bytes:
     told = {"entries": [entry.model_dump(mode="json", exclude_none=True) for entry in entries]}
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(told, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(final)
-    except OSError as error:
-        raise AdapterError(f"{shown(str(final), 300)} cannot be written: {error.strerror}.") from error
+    return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()

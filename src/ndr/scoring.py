@@ -14,6 +14,7 @@ from ndr import artefacts
 from ndr.engine import Files, Rows
 from ndr.errors import ModelError, SpecError, shown
 from ndr.fingerprint import fingerprints
+from ndr.lake import Lake, write_staged
 from ndr.model.detector import Scorer
 from ndr.model.training import TrainingOptions, train
 from ndr.publications import publications
@@ -28,16 +29,23 @@ from ndr.time import DAY, Interval
 
 FOLDER = "models"
 NAME = "isolation_forest"
-_POINTER = "in_force.json"
+POINTER = f"{FOLDER}/in_force.json"
+"""Version of the features -> version of the model that scores them."""
 PROVISIONAL = "provisional"
 _HEX = 8
 
 
 class LakeModels:
-    """The models of a lake, and the one that its configuration says is in force: its own latest, if it names none."""
+    """The models of a lake, and the one that its configuration says is in force: its own latest, if it names none.
 
-    def __init__(self, root: Path, config: Config, remote: Callable[[Inference], Scorer]) -> None:
-        self._root, self._config, self._remote = root / FOLDER, config, remote
+    ``remote`` makes one of an endpoint; ``bring`` copies the folder of one from elsewhere to this machine.
+    """
+
+    def __init__(
+        self, lake: Lake, config: Config, remote: Callable[[Inference], Scorer],
+        bring: Callable[[str], Path] | None = None,
+    ) -> None:  # fmt: skip
+        self._lake, self._config, self._remote, self._bring = lake, config, remote, bring
         self._known: list[Scorer | None] = []
         self.provisional = False
         """Whether the model in force is the lake's own, trained while there were provisional baselines only."""
@@ -57,12 +65,24 @@ class LakeModels:
         if spec.model.endpoint_name:
             return self._remote(spec)
         if spec.model.model_uri:
-            folder = spec.model.model_uri.removeprefix("file://")
-            if "://" in folder:
-                raise ModelError(f"model_uri {shown(folder, 300)} is no folder of this machine; copy the model to one.")
-            return self._loaded(Path(folder), named=True)
-        version = self._pointers().get(self._config.feature_spec_version)
-        return self._loaded(self._root / NAME / version, named=False) if version else None
+            return self._loaded(self._named(spec.model.model_uri), named=True)
+        version = _versions(self._content(), self._lake).get(self._config.feature_spec_version)
+        return self._loaded(self._own(version), named=False) if version else None
+
+    def _named(self, uri: str) -> Path:
+        folder = uri.removeprefix("file://")
+        if "://" not in folder:
+            return Path(folder)
+        if self._bring is None:
+            raise ModelError(f"model_uri {shown(folder, 300)} is no folder of this machine; copy the model to one.")
+        return self._bring(uri)
+
+    def _own(self, version: str) -> Path:
+        """The folder of a model of the lake, on this machine."""
+        files = [
+            self._lake.fetch(f"{FOLDER}/{NAME}/{version}/{file}") for file in (artefacts.MANIFEST, artefacts.FOREST)
+        ]
+        return files[0].parent
 
     def _loaded(self, folder: Path, *, named: bool) -> Scorer | None:
         detector, manifest = artefacts.load(folder)
@@ -76,28 +96,43 @@ class LakeModels:
             )
         return None
 
-    def put(self, detector: Any, facts: Mapping[str, Any]) -> Path:
-        """Keep a model that was trained here, and let it be in force."""
-        folder = artefacts.save(self._root, detector, facts)
-        pointers = self._pointers() | {self._config.feature_spec_version: detector.version}
-        draft = self._root / f"{_POINTER}.part"
-        draft.write_text(json.dumps(pointers, indent=1, sort_keys=True) + "\n")
-        draft.replace(self._root / _POINTER)
+    def put(self, detector: Any, facts: Mapping[str, Any]) -> str:
+        """Keep a model that was trained here, and let it be in force; return where it lies."""
+        folder = f"{FOLDER}/{detector.name}/{detector.version}"
+        for name, data in artefacts.content(detector, facts).items():
+            write_staged(self._lake, f"{folder}/{name}", data)
+            self._lake.publish(f"{folder}/{name}")
+        self._lake.amend(POINTER, lambda raw: self._pointing(raw, detector.version))
         self._known.clear()
-        return folder
+        return self._lake.path(folder)
 
-    def _pointers(self) -> dict[str, str]:
-        file = self._root / _POINTER
+    def _pointing(self, raw: bytes | None, version: str) -> bytes:
+        versions = _versions(raw, self._lake) | {self._config.feature_spec_version: version}
+        return (json.dumps(versions, indent=1, sort_keys=True) + "\n").encode()
+
+    def _content(self) -> bytes | None:
+        file = self._lake.fetch(POINTER)
         try:
-            told = json.loads(file.read_text()) if file.is_file() else {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(
-                f"{shown(str(file), 300)} cannot be read: {shown(str(error), 200)}; remove it and train a model with "
-                "ndr train."
-            ) from error
-        if not isinstance(told, dict) or not all(isinstance(v, str) and v.isalnum() for v in told.values()):
-            raise ModelError(f"{shown(str(file), 300)} does not name models; remove it and train one with ndr train.")
-        return told
+            return file.read_bytes() if file.is_file() else None
+        except OSError as error:
+            raise ModelError(f"{_pointer(self._lake)} cannot be read: {error.strerror}.") from error
+
+
+def _pointer(lake: Lake) -> str:
+    return shown(lake.path(POINTER), 300)
+
+
+def _versions(raw: bytes | None, lake: Lake) -> dict[str, str]:
+    """Version of the features -> the model in force, as the pointer says; it may have been edited."""
+    try:
+        told = json.loads(raw) if raw is not None else {}
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{_pointer(lake)} cannot be read: {shown(str(error), 200)}; remove it and train a model with ndr train."
+        ) from error
+    if not isinstance(told, dict) or not all(isinstance(v, str) and v.isalnum() for v in told.values()):
+        raise ModelError(f"{_pointer(lake)} does not name models; remove it and train one with ndr train.")
+    return told
 
 
 def inference(config: Config) -> Inference:
@@ -119,7 +154,7 @@ class Trained:
     """A model that was made, and what there is to say of it."""
 
     version: str
-    folder: Path
+    folder: str
     facts: Mapping[str, Any]
 
 

@@ -120,7 +120,7 @@ def open_lake(
             folder = lake.root if isinstance(lake, LocalLake) else Path()
             spills = str(folder / STAGING) if writes and isinstance(lake, LocalLake) else elsewhere
             with closing(_engine(options, spills, lake)) as engine:
-                models = LakeModels(folder, config, _endpoint)
+                models = LakeModels(lake, config, _endpoint)
                 shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
                 yield OpenLake(lake, ledger, shop, models, folder)
 
