@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from standins.postgres import Postgres, postgres
 
 from aws.service import SECRET, Service, running
+from aws.warehouse import Warehouse, warehouse_of
 
 
 @pytest.fixture
@@ -31,3 +33,21 @@ def service(nowhere: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         yield service
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A real PostgreSQL; every test makes its tables in the schemas of its warehouse."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def warehouse(
+    aws: str, s3_server: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """A Redshift without tables of ours, and a bucket that it writes to."""
+    with warehouse_of(postgres_server, s3_server) as found:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_REDSHIFT_DATA", found.service.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server)
+        yield found
