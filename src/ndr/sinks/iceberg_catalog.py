@@ -27,10 +27,10 @@ _BUSY = (
     ServerError, ServiceUnavailableError, TooManyRequestsError,
 )  # fmt: skip
 _BUSY_NAMES = {
-    "OperationalError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "Timeout", "ConnectionClosedError",
-    "EndpointConnectionError", "ReadTimeoutError", "ConnectTimeoutError",
+    "OperationalError", "IntegrityError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "Timeout",
+    "ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError", "ConnectTimeoutError",
 }  # fmt: skip
-"""Classes of SQLAlchemy, requests and botocore, which a catalog may use and need not."""
+"""Classes of SQLAlchemy (of which one says that another run made the same thing first), requests and botocore."""
 _BUSY_WORDS = re.compile(
     r"throttl|slow_?down|too ?many ?requests|concurrentmodification|service_?unavailable|internal_?(failure|error)"
     r"|network_connection|request_?time_?out|database is locked",
@@ -104,6 +104,7 @@ def _busy(error: BaseException) -> bool:
 
 def _discreet(text: str, told: Mapping[str, str]) -> str:
     """A foreign error's words without the secrets of the configuration."""
+    text = text.partition("\n[SQL:")[0]
     hidden = [value for key, value in told.items() if _SECRET_KEYS.search(key) and value]
     hidden += [value for key, value in os.environ.items() if _SECRET_KEYS.search(key.replace("_", "-")) and value]
     for value in sorted(hidden, key=len, reverse=True):

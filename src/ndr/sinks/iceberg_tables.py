@@ -28,6 +28,7 @@ from pyiceberg.transforms import DayTransform, IdentityTransform
 from ndr.errors import shown
 from ndr.sinks.iceberg import Batch, IcebergError, Written
 from ndr.sinks.iceberg_catalog import opened
+from ndr.sinks.iceberg_lists import keep_null_lists
 from ndr.tables.destinations import IcebergTable
 
 _TERMS: Any = expressions  # whose constructors take more than their annotations say
@@ -51,6 +52,7 @@ def replace(spec: IcebergTable, batch: Batch) -> Written:
         IcebergBusyError: another try may do better.
         IcebergError: it will not.
     """
+    keep_null_lists()
     with opened(spec.catalog, spec.table) as catalog:
         table = _loaded(catalog, spec.table)
         last = _last(table, batch) if table else None
