@@ -168,10 +168,24 @@ def test_no_bucket_table_or_metric_is_written_into_a_pipeline(name: str) -> None
     assert definition(name, told) == definition(name)
 
 
+def environment(config: Config, region: str | None = None) -> dict[str, str]:
+    """What the containers of a pipeline read; all steps have the same."""
+    steps = pipeline_definition("15m_streaming", config, region).definition()["Steps"]
+    told = [step["Arguments"]["Environment"] for step in steps]
+    assert all(each == told[0] for each in told)
+    return dict(told[0])
+
+
 def test_containers_learn_the_names_of_their_tables_from_the_environment() -> None:
-    for config, ledger in ((CONFIG, {"NDR_LEDGER_TABLE_NAME": "ndr-ledger"}), (changed(ledger_table_name=None), {})):
-        for step in definition("15m_streaming", config)["Steps"]:
-            assert step["Arguments"]["Environment"] == {"ML_PROJECTS_PARAMETERS_TABLE_NAME": "ndr-job-specs", **ledger}
+    specs, ledger = "ML_PROJECTS_PARAMETERS_TABLE_NAME", "NDR_LEDGER_TABLE_NAME"
+    assert environment(CONFIG).items() >= {specs: "ndr-job-specs", ledger: "ndr-ledger"}.items()
+    assert ledger not in environment(changed(ledger_table_name=None))
+
+
+def test_containers_are_told_their_region_as_boto3_asks_for_it() -> None:
+    assert environment(CONFIG)["AWS_DEFAULT_REGION"] == "eu-central-1"
+    assert environment(CONFIG, "us-gov-west-1")["AWS_DEFAULT_REGION"] == "us-gov-west-1"
+    assert "AWS_DEFAULT_REGION" not in environment(changed(processing_image_uri="registry.example.com/ndr:1"))
 
 
 @pytest.mark.parametrize(("key", "value"), [("role_arn", None), ("table_name", None), ("processing_instance_count", 2)])

@@ -19,6 +19,8 @@ AUTO = "auto"
 
 SPECS_VARIABLE = "ML_PROJECTS_PARAMETERS_TABLE_NAME"
 LEDGER_VARIABLE = "NDR_LEDGER_TABLE_NAME"
+REGION_VARIABLE = "AWS_DEFAULT_REGION"
+"""What boto3 reads; SageMaker does not promise to set it in the containers of others."""
 
 ENTRYPOINTS: Mapping[str, tuple[str, ...]] = {
     "duckdb": ("ndr", "job"),
@@ -45,10 +47,11 @@ RETRIES = (
 
 @dataclass(frozen=True)
 class PipelineDefinition:
-    """One pipeline as SageMaker is to know it."""
+    """One pipeline as SageMaker is to know it; without a region its jobs use that of their image, as SageMaker must."""
 
     pipeline: Pipeline
     config: Config
+    region: str | None = None
 
     @property
     def name(self) -> str:
@@ -117,7 +120,7 @@ class PipelineDefinition:
                     "ContainerArguments": _arguments(job, defaults),
                 },
                 "RoleArn": self.role_arn,
-                "Environment": _environment(defaults),
+                "Environment": _environment(defaults, self.region),
                 "StoppingCondition": {"MaxRuntimeInSeconds": defaults.max_runtime_seconds},
             },
             "RetryPolicies": [dict(policy) for policy in RETRIES],
@@ -150,15 +153,15 @@ def build_prediction_feature_join_pipeline(config: Config) -> PipelineDefinition
     return pipeline_definition("prediction_feature_join", config)
 
 
-def pipeline_definition(name: str, config: Config) -> PipelineDefinition:
-    """The pipeline of a name, such as ``15m_streaming``.
+def pipeline_definition(name: str, config: Config, region: str | None = None) -> PipelineDefinition:
+    """The pipeline of a name, such as ``15m_streaming``; ``region`` where the image does not tell it.
 
     Raises:
         UnknownNameError: there is none.
     """
     if name not in PIPELINES:
         raise UnknownNameError("pipeline", name, PIPELINES)
-    return PipelineDefinition(PIPELINES[name], config)
+    return PipelineDefinition(PIPELINES[name], config, region)
 
 
 def pipeline_name(project: str, pipeline: str) -> str:
@@ -217,11 +220,14 @@ def _arguments(job: Job, defaults: PipelineDefaults) -> list[Any]:
     return [*(word for pair in pairs for word in pair), "--engine", defaults.engine]
 
 
-def _environment(defaults: PipelineDefaults) -> dict[str, str]:
-    specs = _said(defaults.table_name, "table_name", "the table where the containers find their JobSpecs")
-    return {SPECS_VARIABLE: specs} | (
-        {LEDGER_VARIABLE: defaults.ledger_table_name} if defaults.ledger_table_name else {}
-    )
+def _environment(defaults: PipelineDefaults, region: str | None) -> dict[str, str]:
+    found = re.search(r"\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.", defaults.processing_image_uri or "")
+    named = {
+        SPECS_VARIABLE: _said(defaults.table_name, "table_name", "in which table the containers find their JobSpecs"),
+        LEDGER_VARIABLE: defaults.ledger_table_name,
+        REGION_VARIABLE: region or (found and found.group(1)),
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def _said(value: str | None, key: str, what: str) -> str:
