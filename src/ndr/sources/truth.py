@@ -1,4 +1,4 @@
-"""Truth: the attacks that are known to lie in some logs, and how well a ranking of hosts finds them.
+"""Truth: the attacks that are known to lie in some logs.
 
 A truth file is a JSON list with an object per attack: ``kind``, ``host``, ``start`` and ``end``; ``peers``,
 ``technique`` and ``description`` if they are known, and whatever else. ``ndr simulate`` writes one beside its logs.
@@ -7,18 +7,16 @@ A truth file is a JSON list with an object per attack: ``kind``, ``host``, ``sta
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 from ndr.errors import AdapterError, DataError, SpecError, UsageError, shown
 from ndr.sources.convert import canonical_ip
 from ndr.specs import checked
-from ndr.time import Interval, iso, parse_instant
+from ndr.time import iso, parse_instant
 
 _SIZE_LIMIT: Final = 64 << 20
 
@@ -66,10 +64,6 @@ class KnownAttack(BaseModel):
             raise ValueError(f"ends at {iso(self.end)}, before its start at {iso(self.start)}")
         return self
 
-    def touches(self, span: Interval) -> bool:
-        """Whether any of the attack lies in the span."""
-        return self.start < span.end and span.start <= self.end
-
 
 def read_truth(path: str | Path) -> list[KnownAttack]:
     """The attacks of a truth file, in its order; no attack at all is a truth as well.
@@ -108,99 +102,3 @@ def _attack(name: str, number: int, values: object) -> KnownAttack:
         return checked(KnownAttack, listed, f"[{number}]")
     except SpecError as error:
         raise DataError(f"the truth file {name}: {error}") from None
-
-
-@dataclass(frozen=True)
-class Found:
-    """Where a ranking has the host of an attack."""
-
-    attack: KnownAttack
-    rank: int | None
-    """Place of the host among the hosts, from 1; None where the ranking does not have it."""
-
-    def row(self) -> dict[str, Any]:
-        """As a row to print."""
-        one = self.attack
-        return {"attack": one.kind, "host_ip": one.host, "start": iso(one.start), "end": iso(one.end),
-                "rank": self.rank}  # fmt: skip
-
-
-def found_by(ranked: Iterable[tuple[str, Interval | None]], truth: Sequence[KnownAttack]) -> list[Found]:
-    """Where a ranking has each attack, best place first.
-
-    ``ranked`` are hosts, the most suspicious first, each with the window for which it is ranked, or None if all of the
-    time is meant. A host takes one place, that of its first row. A row finds an attack when the attack touches its
-    window: a host that stood out on the day before was not found for what it did today. So an attack that only a later
-    row of its host finds has the place that this row would take if nothing of the host came before it.
-    """
-    wanted = dict(enumerate(truth))
-    ranks: dict[int, int] = {}
-    seen: set[str] = set()
-    for host, window in ranked:
-        seen.add(host)
-        hit = [n for n, a in wanted.items() if a.host == host and (window is None or a.touches(window))]
-        for number in hit:
-            ranks[number] = len(seen)
-            del wanted[number]
-        if not wanted:
-            break
-    return sorted((Found(attack, ranks.get(number)) for number, attack in enumerate(truth)), key=_best_first)
-
-
-def _best_first(found: Found) -> tuple[bool, int, datetime, str]:
-    return found.rank is None, found.rank or 0, found.attack.start, found.attack.kind
-
-
-@dataclass(frozen=True)
-class Recall:
-    """How many of the attacking hosts are among the first ``k`` of a ranking."""
-
-    k: int
-    hosts: int
-    """Hosts that attacked, or were made to; one that did several things counts once."""
-    found: tuple[str, ...]
-    """Those among the first ``k``, in the order of the ranking."""
-    missed: tuple[str, ...]
-    """The others."""
-
-    @property
-    def share(self) -> float | None:
-        """Recall: the share that was found; None when there is nothing to find."""
-        return len(self.found) / self.hosts if self.hosts else None
-
-    @property
-    def reachable(self) -> int:
-        """How many a perfect ranking would find: there are ``k`` places only."""
-        return min(self.k, self.hosts)
-
-    def __str__(self) -> str:
-        """Like ``recall at 10: 8 of 12 attacking hosts (67%; 10 fit in)``."""
-        if self.share is None:
-            return f"recall at {self.k}: nothing was to be found"
-        most = f"; {self.reachable} fit in" if self.reachable < self.hosts else ""
-        return f"recall at {self.k}: {len(self.found)} of {self.hosts} attacking hosts ({self.share:.0%}{most})"
-
-
-def recall_at(found: Sequence[Found], k: int) -> Recall:
-    """Recall among the first ``k`` hosts, of what :func:`found_by` gave.
-
-    Raises:
-        UsageError: ``k`` is not positive.
-    """
-    if k < 1:
-        raise UsageError(f"recall at {k}: the number of places must be at least 1.")
-    ranked = sorted(found, key=_best_first)
-    top = dict.fromkeys(f.attack.host for f in ranked if f.rank is not None and f.rank <= k)
-    hosts = dict.fromkeys(f.attack.host for f in ranked)
-    return Recall(k, len(hosts), tuple(top), tuple(host for host in hosts if host not in top))
-
-
-def part_in(host: str, truth: Sequence[KnownAttack], window: Interval | None = None) -> str:
-    """What the truth says of a host: ``port_scan``, ``target of brute_force``, several after commas, or nothing.
-
-    That a host is the target of an attack is no false alarm either.
-    """
-    near = [attack for attack in truth if window is None or attack.touches(window)]
-    own = [attack.kind for attack in near if attack.host == host]
-    suffered = [f"target of {attack.kind}" for attack in near if host in attack.peers]
-    return ", ".join(dict.fromkeys([*own, *suffered]))

@@ -14,8 +14,6 @@ from ndr.tables.fg_b import APART, PARTITIONS, PUBLISHED, REFERENCE, Baselines, 
 from ndr.tables.settings import Settings
 from ndr.time import DAY
 
-_CORE = [metric for metric in BASELINED if "core" in metric.themes]
-
 
 @table(
     keys=("time_band", "window_label", "segment_id", *PARTITIONS),
