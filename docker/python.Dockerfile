@@ -14,7 +14,7 @@ FROM ${PYTHON}
 COPY --from=made /opt/ndr/venv /opt/ndr/venv
 ENV PATH=/opt/ndr/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # The steps of our pipelines mount nothing, and write to the temporary folder alone; root is not needed for that.
-RUN useradd --uid 10001 --create-home ndr
+RUN useradd --uid 10001 --home-dir /var/lib/ndr --create-home ndr
 USER ndr
-WORKDIR /home/ndr
+WORKDIR /var/lib/ndr
 ENTRYPOINT ["ndr"]
