@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from standins.credentials import environment
+from standins.moto import moto
+from standins.s3 import client, make_bucket, seaweedfs
 
 from ndr.sinks import iceberg_catalog
 from ndr.sinks.iceberg import IcebergError, Patience
-from sinks.icebergs import SPEC, catalog, configured, put, rows, stored
-from standins.credentials import environment
-from standins.s3 import client, make_bucket, seaweedfs
+from sinks.icebergs import SPEC, catalog, configured, later, put, rows, stored
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,23 @@ def test_what_a_catalog_says_of_s3_comes_before_the_environment(server: str, mon
     assert iceberg_catalog.properties("here")["s3.region"] == "eu-central-1"
     monkeypatch.setenv("PYICEBERG_CATALOG__HERE__S3__ENDPOINT", "http://127.0.0.1:1")
     assert iceberg_catalog.properties("here")["s3.endpoint"] == "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def glue() -> Iterator[str]:
+    with moto() as url:
+        yield url
+
+
+@pytest.mark.usefixtures("_aws")
+def test_a_catalog_of_glue_is_reached_as_aws_is_configured(
+    glue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(monkeypatch, tmp_path, TYPE="glue", WAREHOUSE=f"s3://warehouse/{tmp_path.name}")
+    monkeypatch.delenv("PYICEBERG_CATALOG__HERE__URI")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", glue)
+    put(rows("10.0.0.1", "10.0.0.2"), part="a")
+    put(rows("10.0.0.3", at=later(1)), at=later(1))
+    put(rows("10.0.0.4"), part="b")
+    assert not put(rows("10.0.0.4"), part="b").fresh
+    assert stored()["host_ip"].to_pylist() == ["10.0.0.4", "10.0.0.3"]
