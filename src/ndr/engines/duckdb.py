@@ -15,9 +15,10 @@ import sqlglot.expressions as sge
 
 from ndr.engine import Files, Judge, Output, Rows
 from ndr.engines.division import Piece, divided, put_together
+from ndr.engines.httpfs import Access, Remote
 from ndr.engines.narrowing import narrowed
 from ndr.engines.parquet import ARROW, arrow_schema, write_parts
-from ndr.errors import AdapterError, shown
+from ndr.errors import AdapterError, NdrError, shown
 from ndr.features.suspicion import DEVIATION
 from ndr.model.reasons import EXPLANATION
 from ndr.table import Columns
@@ -50,15 +51,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """DuckDB's errors as ours."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise AdapterError(f"DuckDB failed: {shown(str(error), 500)}") from error
-
-
 def _kept(rows: duckdb.DuckDBPyRelation, content: Files) -> duckdb.DuckDBPyRelation:
     """The rows with the values that are wanted."""
     for column, values in content.only.items():
@@ -75,7 +67,7 @@ def _by_value(rows: duckdb.DuckDBPyRelation, column: str) -> dict[str, dict[str,
 
 
 class DuckDB:
-    """One in-memory database; tables are files, nothing is kept in it.
+    """One in-memory database; tables are files, nothing is kept in it. ``s3`` tells how files on S3 are reached.
 
     Raises:
         AdapterError: DuckDB fails; its own words are the cause.
@@ -83,7 +75,9 @@ class DuckDB:
 
     name = "duckdb"
 
-    def __init__(self, scratch: str, *, memory_limit: str = "4GB", threads: int | None = None) -> None:
+    def __init__(
+        self, scratch: str, *, memory_limit: str = "4GB", threads: int | None = None, s3: Access | None = None
+    ) -> None:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "temp_directory": scratch,
@@ -102,6 +96,7 @@ class DuckDB:
             ).fetchone() or (0,)
         except duckdb.Error as error:
             raise AdapterError(f"DuckDB does not start with {settings}: {shown(str(error), 300)}") from error
+        self._remote = Remote(self._con, s3)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -148,7 +143,7 @@ class DuckDB:
         self, inputs: Mapping[str, Files | Rows], column: str, values: Sequence[str], most: int
     ) -> dict[str, dict[str, dict[str, int]]]:
         """Input -> value of the column -> file -> rows; nothing when there are no more rows than ``most``."""
-        with _translated():
+        with self._translated(inputs):
             read = {
                 name: _kept(self._con.read_parquet(list(files.paths), filename=True), files)
                 for name, files in inputs.items()
@@ -192,10 +187,21 @@ class DuckDB:
             return list(self._con.sql(query).to_arrow_table().to_pylist())
 
     @contextmanager
+    def _translated(self, inputs: Mapping[str, Files | Rows]) -> Iterator[None]:
+        """The inputs within reach, and DuckDB's errors as ours."""
+        self._remote.reach(path for content in inputs.values() if isinstance(content, Files) for path in content.paths)
+        try:
+            yield
+        except NdrError:
+            raise
+        except (duckdb.Error, pa.ArrowException, OSError) as error:  # the latter two while rows are handed over
+            raise self._remote.error(error) from error
+
+    @contextmanager
     def _offered(self, inputs: Mapping[str, Files | Rows]) -> Iterator[None]:
         """The inputs as views under their names, and DuckDB's errors as ours."""
         try:
-            with _translated():
+            with self._translated(inputs):
                 for name, content in inputs.items():
                     self._offer(name, content)
                 yield
