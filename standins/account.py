@@ -10,9 +10,9 @@ from typing import Any
 
 from ndr.aws.clients import client
 from standins.credentials import environment
-from standins.feature_store import FeatureStore, feature_store
+from standins.feature_store import Store, feature_store
 from standins.moto import moto
-from standins.postgres import postgres
+from standins.postgres import Postgres, postgres
 from standins.redshift import Redshift, redshift
 from standins.s3 import make_bucket, seaweedfs
 
@@ -23,7 +23,9 @@ class Account:
 
     s3: str
     redshift: Redshift
-    features: FeatureStore
+    postgres: Postgres
+    """What the tables of Redshift lie in."""
+    features: Store
     environment: Mapping[str, str]
 
 
@@ -32,14 +34,15 @@ def account() -> Iterator[Account]:
     """An empty account; this process can reach no other, and it is gone at the end."""
     with ExitStack() as stack:
         control, s3 = stack.enter_context(moto()), stack.enter_context(seaweedfs())
-        base = stack.enter_context(redshift(stack.enter_context(postgres()), s3))
-        store = stack.enter_context(feature_store())
+        database = stack.enter_context(postgres())
+        base = stack.enter_context(redshift(database, s3))
+        store = stack.enter_context(feature_store(others=control))
         known = environment(
-            s3=s3, dynamodb=control, sts=control, redshift_data=base.url, sagemaker_featurestore_runtime=store.url,
-            sagemaker=control,
+            s3=s3, dynamodb=control, sts=control, redshift_data=base.url, sagemaker=store.url,
+            sagemaker_featurestore_runtime=store.url,
         )  # fmt: skip
         stack.enter_context(_environment(known))
-        yield Account(s3, base, store, known)
+        yield Account(s3, base, database, store, known)
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +27,6 @@ from standins.pipelines import Done, execute
 from standins.specs import BUCKET, MACHINES, PROJECT, RESULTS, TABLE, VERSION, specs
 
 HOSTS, DAYS, BATCHES = 12, 3, 3
-_COLUMNS = "host_ip VARCHAR(64), machine_name VARCHAR(256), active BOOLEAN"
 
 
 class DemoError(RuntimeError):
@@ -67,8 +69,21 @@ def _set_up(config: Path, there: Account, folder: Path) -> None:
     with client("s3") as s3:
         for file in sorted((folder / "in").rglob("*.json")):
             s3.upload_file(str(file), BUCKET, f"raw/{file.relative_to(folder / 'in')}")
-    rows = list(csv.DictReader((folder / "logs" / "inventory.csv").open()))
-    there.redshift.table(MACHINES, _COLUMNS, [tuple(row.values())[:3] for row in rows])
+    for schema in (MACHINES, RESULTS):
+        _sql(there, f"CREATE SCHEMA {schema.split('.')[0]}")
+    _sql(there, f"CREATE TABLE {MACHINES} (host_ip VARCHAR(64), machine_name VARCHAR(256), active BOOLEAN)")
+    with (folder / "logs" / "inventory.csv").open() as file:
+        for row in csv.DictReader(file):
+            _sql(there, f"INSERT INTO {MACHINES} VALUES (:ip_address, :machine_name, :active)", **row)  # noqa: S608 - a constant
+
+
+def _sql(there: Account, statement: str, **values: str) -> list[list[Any]]:
+    """One statement in the database that stands for Redshift, as its administrator gives it."""
+    connection = there.postgres.connect()
+    try:
+        return connection.run(statement, **values) or []
+    finally:
+        connection.close()
 
 
 def _batch(batch: Batch) -> None:
@@ -106,8 +121,8 @@ def _found(there: Account, end: datetime) -> dict[str, Any]:
     return {
         "lake": folders,
         "inventory": [each["Key"] for each in snapshot.get("Contents", ())],
-        "redshift": there.redshift.count(RESULTS),
-        "features": there.features.counts(),
+        "redshift": _sql(there, f"SELECT count(*) FROM {RESULTS}")[0][0],  # noqa: S608 - a constant
+        "features": dict(Counter(group for group, _ in there.features.records)),
     }
 
 
@@ -125,9 +140,6 @@ def _tell(found: dict[str, Any]) -> None:
 
 def _ndr(*arguments: object) -> str:
     """One command; its output."""
-    import io  # noqa: PLC0415
-    from contextlib import redirect_stderr, redirect_stdout  # noqa: PLC0415
-
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main([str(each) for each in arguments])

@@ -282,6 +282,8 @@ def _failure(error: Exception) -> tuple[str, str]:
         return "ABORTED", "Query cancelled on user's request"
     if facts.get("C") == "40001":
         return "FAILED", "ERROR: 1023 DETAIL: Serializable isolation violation on table - 100"
+    if not facts and not isinstance(error, RefusedError):
+        return "FAILED", "FATAL: terminating connection due to administrator command"
     return "FAILED", f"ERROR: {facts.get('M') or error}"
 
 

@@ -28,7 +28,7 @@ from ndr.tables.prediction_feature_join import prediction_feature_join as join_t
 from ndr.tables.predictions import predictions
 from ndr.time import Interval, parse_instant
 
-_LAST = ("prediction_feature_join", "inference_predictions", "fg_c_builder")
+_LAST = ("feature_store_ingest", "prediction_feature_join", "inference_predictions", "fg_c_builder")
 """The jobs after which a batch can be finished; the first that is configured is the one."""
 
 
@@ -157,7 +157,9 @@ def prediction_feature_join(opened: OpenLake, batch: Batch) -> dict[str, Any]:
 def feature_store_ingest(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Send the rows of a batch to the Feature Store."""
     _check_imported(opened, batch)
-    return {"batch": batch.name, **feed(opened, batch.interval, batch.name)}
+    told = feed(opened, _reach(opened, batch), batch.name)
+    _finish(opened, "feature_store_ingest")
+    return {"batch": batch.name, **told}
 
 
 def _scored(opened: OpenLake, batch: Batch, tables: list[Table]) -> dict[str, int]:

@@ -5,6 +5,7 @@ Whatever is brought replaces what was brought of the same parts before, so that 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,26 +84,43 @@ def _batches(opened: OpenLake, table: Table, files: Files) -> Iterator[pa.Record
 
 
 def feed(opened: OpenLake, within: Interval, name: str) -> dict[str, Any]:
-    """Send the rows of an interval to their feature groups; those that were refused lie in a file of the lake.
+    """Send the rows of an interval to their feature groups; a file of the lake keeps the records that were refused.
 
     Raises:
         SpecError: the configuration has no job feature_store_ingest.
     """
-    from ndr.aws.feature_store import ingest  # noqa: PLC0415 - needs an extra
+    from ndr.aws.feature_store_offline import write_offline  # noqa: PLC0415 - needs an extra
 
-    spec = opened.shop.config.other("feature_store_ingest")
+    spec, project = opened.shop.config.other("feature_store_ingest"), opened.shop.config.project_name
     if not isinstance(spec, FeatureStore):
         raise SpecError("jobs.feature_store_ingest: there is no such spec; it says which tables go to which groups.")
-    told: dict[str, Any] = {}
-    for table in (TABLES[each] for each in spec.feature_groups):
+    told: dict[str, Any] = {"failed": []}
+    for table in (TABLES[each] for each in spec.groups(project)):
         files = stored(table, opened.shop, within)
-        with TemporaryDirectory(prefix="ndr-feed-") as folder:
-            failures = Path(folder) / "failures.jsonl"
-            done = ingest(spec, opened.shop.config.project_name, table, _batches(opened, table, files), failures)
-            told[table.name] = done.facts()
-            if failures.exists() and failures.stat().st_size:
-                kept = f"quarantine/feature_store-{table.name}-{name}.jsonl"
-                Path(opened.lake.stage(kept)).write_bytes(failures.read_bytes())
-                opened.lake.publish(kept)
-                told.setdefault("failed", []).append(kept)
+        if "online" in spec.stores:
+            told[table.name] = _online(
+                opened, spec, table, files, f"quarantine/feature_store-{table.name}-{name}.jsonl"
+            )
+            told["failed"] += told[table.name].pop("kept")
+        if "offline" in spec.stores:
+            with TemporaryDirectory(prefix="ndr-feed-") as scratch:
+                written = write_offline(spec, project, table, _batches(opened, table, files), Path(scratch))
+            told[f"{table.name} offline"] = written.facts()
     return told
+
+
+def _online(opened: OpenLake, spec: FeatureStore, table: Table, files: Files, kept: str) -> dict[str, Any]:
+    """Send rows to the online store, and keep what it refuses where that of the same batch was kept before."""
+    from ndr.aws.feature_store import ingest  # noqa: PLC0415 - needs an extra
+
+    lake = opened.lake
+    with TemporaryDirectory(prefix="ndr-feed-") as scratch:
+        failures = Path(scratch) / "failures.jsonl"
+        rows = _batches(opened, table, files)
+        told = ingest(spec, opened.shop.config.project_name, table, rows, failures).facts()
+        if not told["failed"]:
+            lake.remove(kept)
+            return {**told, "kept": []}
+        shutil.copyfile(failures, lake.stage(kept))
+    lake.publish(kept)
+    return {**told, "kept": [kept]}
