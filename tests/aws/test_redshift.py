@@ -131,7 +131,7 @@ def test_a_statement_that_fails_says_why(session: Session) -> None:
 @pytest.mark.parametrize(
     "words",
     ["ERROR: 1023 DETAIL: Serializable isolation violation on table - 100", "ERROR: deadlock detected",
-     "FATAL: terminating connection due to administrator command"],
+     "ERROR: Assert: cluster is resizing, try again later"],
 )  # fmt: skip
 def test_a_conflict_is_an_error_that_passes(session: Session, warehouse: Warehouse, words: str) -> None:
     warehouse.service.fails("SELECT 1", words)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -60,12 +61,19 @@ class Warehouse:
         return pq.read_table(io.BytesIO(body)).to_pylist()
 
 
+@cache
+def _bucket(s3_url: str) -> str:
+    return s3_server.make_bucket(s3_url, f"warehouse-{uuid.uuid4().hex}")
+
+
 @contextmanager
 def warehouse_of(postgres: Postgres, s3_url: str) -> Iterator[Warehouse]:
     """A warehouse with empty schemas, and an empty bucket."""
-    bucket = s3_server.make_bucket(s3_url, f"warehouse-{uuid.uuid4().hex}")
+    bucket = _bucket(s3_url)
     connection, s3 = postgres.connect(), s3_server.client(s3_url)
     try:
+        for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=each["Key"])
         for schema in SCHEMAS:
             connection.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
             connection.run(f"CREATE SCHEMA {schema}")

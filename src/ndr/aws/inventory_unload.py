@@ -239,10 +239,15 @@ def _is_snapshot(uri: str) -> bool:
 def _pairs(path: Path, uri: str, spec: InventoryUnload) -> Iterator[tuple[str, str]]:
     wanted = [spec.output.ip_output_column, spec.output.name_output_column]
     try:
-        rows = pq.read_table(path, columns=wanted, partitioning=None)
-        if rows.column_names != wanted:
-            raise AdapterError(f"{uri} has no columns {' and '.join(wanted)}; see output.ip_output_column of the spec.")
-        ips, names = (column.cast(pa.string()).to_pylist() for column in rows.columns)
+        with pq.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            rows = file.read(columns=wanted)
+            ips, names = (rows.column(column).cast(pa.string()).to_pylist() for column in wanted)
+    except KeyError:
+        raise AdapterError(
+            f"{shown(uri, 300)} has the columns {shown(str(columns), 200)} and not {wanted}: see in the spec what "
+            "output.ip_output_column and name_output_column are, or remove the file."
+        ) from None
     except pa.ArrowException as error:
         raise AdapterError(f"{shown(uri, 300)} cannot be read: {shown(str(error), 200)}") from error
     return ((ip, said) for ip, said in zip(ips, names, strict=True) if ip and said)

@@ -34,6 +34,10 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 """What databases say when the same statement may do better a little later."""
+_CUT_OFF = re.compile(
+    r"terminating connection|connection (was |is |has been )?(closed|lost|reset|terminated)", re.IGNORECASE
+)
+"""What statements end with when their connection does."""
 _IN_USE = re.compile(r"\bbusy\b|\bin use\b", re.IGNORECASE)
 """What the service says of a session whose last statement is not over."""
 Pause = Callable[[float], object]
@@ -153,13 +157,20 @@ class Session:
                 with suppress(Exception):
                     self._client.cancel_statement(Id=identity)
 
-    def _refusal(self, told: Mapping[str, Any]) -> StatementError:
+    def _refusal(self, told: Mapping[str, Any]) -> ServiceError:
         words = str(told.get("Error") or "nothing")
+        if _CUT_OFF.search(words):
+            return self._lost()
         passing = told.get("Status") == "ABORTED" or bool(_PASSING.search(words))
         advice = "Run the same command again later." if passing else "Mend the spec, or what this role may do there."
         kind = StatementBusyError if passing else StatementError
         return kind(
             f"{self._place} refuses a statement of {shown(self._name)}: it says {shown(words, 300)!r}. {advice}"
+        )
+
+    def _lost(self) -> SessionLostError:
+        return SessionLostError(
+            f"{self._place}: the session is gone, and its temporary tables with it. Run the same command again."
         )
 
     def _asked(self, operation: str, **asked: Any) -> dict[str, Any]:
@@ -173,10 +184,7 @@ class Session:
                 code, words = code_of(error.__cause__ or error), str(error.__cause__ or error)
                 in_use = "SessionId" in asked and bool(_IN_USE.search(words))
                 if "SessionId" in asked and not in_use and re.search(r"\bsession\b", words, re.IGNORECASE):
-                    raise SessionLostError(
-                        f"{self._place}: the session is gone, and its temporary tables with it. "
-                        "Run the same command again."
-                    ) from error
+                    raise self._lost() from error
                 busy = error.retryable or in_use or code in _BUSY
                 if not busy:
                     raise

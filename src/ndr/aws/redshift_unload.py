@@ -42,9 +42,7 @@ class Written(NamedTuple):
     bytes: int
 
 
-def unload_texts(
-    session: Session, files: Files, wanted: Wanted, prefix: str, role: str, folder: Path
-) -> list[Written]:
+def unload_texts(session: Session, files: Files, wanted: Wanted, prefix: str, role: str, folder: Path) -> list[Written]:
     """Unload the rows of a SELECT to files whose names begin so, and copy them here.
 
     Raises:
