@@ -145,6 +145,15 @@ def test_a_catalog_that_nobody_configured_is_told_with_what_to_do() -> None:
         put(rows("10.0.0.1"), spec=IcebergTable(catalog="elsewhere", table="soc.joined"))
 
 
+@pytest.mark.parametrize("name", ["soc_lake", "soc-lake"])
+def test_a_catalog_with_a_name_of_two_words_is_found_in_the_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__SOC_LAKE__URI", f"sqlite:///{tmp_path}/catalog.db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__SOC_LAKE__WAREHOUSE", f"file://{tmp_path}/warehouse")
+    assert put(rows("10.0.0.1"), spec=IcebergTable(catalog=name, table="soc.joined")).fresh
+
+
 def test_secrets_of_a_catalog_are_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured(monkeypatch, tmp_path, URI="postgresql+nothing://ndr:hunter2@nowhere/x", TOKEN="hunter3")  # noqa: S106 - a secret that opens nothing
     with pytest.raises(IcebergError) as caught:

@@ -37,6 +37,8 @@ _BUSY_WORDS = re.compile(
     re.IGNORECASE,
 )
 _SECRET_KEYS = re.compile(r"secret|password|token|credential|access-key|sasl", re.IGNORECASE)
+_SECRET = 6
+"""Letters that a secret has at least; a shorter value, such as ``true``, would make holes in every message."""
 
 
 def properties(name: str) -> dict[str, str]:
@@ -46,21 +48,20 @@ def properties(name: str) -> dict[str, str]:
         IcebergError: nothing is configured under that name, or the configuration cannot be read.
     """
     try:
-        told = Config().get_catalog_config(name) or {}
+        known = Config()
+        told = known.get_catalog_config(name) or known.get_catalog_config(name.replace("_", "-")) or {}
     except Exception as error:  # of YAML, of types: PyIceberg has no class for it
         raise IcebergError(
             f"PyIceberg's configuration cannot be read ({type(error).__name__}): mend .pyiceberg.yaml or the "
             "variables PYICEBERG_CATALOG__…"
         ) from error
     if not told:
+        variable = f"PYICEBERG_CATALOG__{name.upper().replace('-', '_')}__"
         raise IcebergError(
-            f"no catalog {shown(name)!r} is configured: set PYICEBERG_CATALOG__{name.upper()}__TYPE=glue, or _URI and "
+            f"no catalog {shown(name)!r} is configured: set {variable}TYPE=glue, or _URI and "
             "_WAREHOUSE, or write it into .pyiceberg.yaml, as for all of PyIceberg."
         )
-    known = {key: str(value) for key, value in told.items()}
-    for key, value in _of_aws().items():
-        known.setdefault(key, value)
-    return known
+    return {**_of_aws(), **{key: str(value) for key, value in told.items()}}
 
 
 def _of_aws() -> Mapping[str, str]:
@@ -105,8 +106,8 @@ def _busy(error: BaseException) -> bool:
 def _discreet(text: str, told: Mapping[str, str]) -> str:
     """A foreign error's words without the secrets of the configuration."""
     text = text.partition("\n[SQL:")[0]
-    hidden = [value for key, value in told.items() if _SECRET_KEYS.search(key) and value]
-    hidden += [value for key, value in os.environ.items() if _SECRET_KEYS.search(key.replace("_", "-")) and value]
+    known = [*told.items(), *((key.replace("_", "-"), value) for key, value in os.environ.items())]
+    hidden = {value for key, value in known if _SECRET_KEYS.search(key) and len(value) >= _SECRET}
     for value in sorted(hidden, key=len, reverse=True):
         text = text.replace(value, "…")
     return shown(re.sub(r"(\w+://[^\s/:@]*):[^\s/@]+@", r"\1:…@", text), 300)
