@@ -24,14 +24,16 @@ from ndr.spec_store import (
     SpecStore,
     StoredSpec,
     differences,
+    pipeline_defaults,
     plain,
     specs_of,
 )
-from ndr.specs import config_of, read_values
+from ndr.specs import config_of, read_values, without_names
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
-_MORE = ("updated_at", "owner", "pipeline_defaults", "sources", "tags")
+_BESIDE = ("pipeline_defaults", "sources")
+_MORE = ("updated_at", "owner", *_BESIDE, "tags")
 
 
 def file_store(path: str | Path) -> SpecStore:
@@ -90,10 +92,12 @@ class ConfigFile:
             _unchanged(self.place, project, version, changes, specs_of(values))
             jobs = dict(values.get("jobs") or {})
             for job, change in changes.items():
-                spec = plain(change.new.spec, job)
+                spec = plain(without_names(change.new.spec), job)
                 if job == PARAMETERS:
                     more = plain(change.new.more, job)
-                    values |= {PARAMETERS: spec} | {k: more[k] for k in ("pipeline_defaults", "sources") if k in more}
+                    more = {**more, "pipeline_defaults": pipeline_defaults(more.get("pipeline_defaults"))}
+                    values = {key: value for key, value in values.items() if key not in _BESIDE}
+                    values |= {PARAMETERS: spec} | {key: more[key] for key in _BESIDE if more.get(key)}
                 else:
                     jobs[job] = spec
             _write(self._path, names | values | ({"jobs": jobs} if jobs else {}))

@@ -225,6 +225,9 @@ def differences(left: StoredSpec | None, right: StoredSpec | None) -> list[Diffe
 def _compared(stored: StoredSpec | None) -> dict[str, str]:
     if stored is None:
         return {}
-    more = {key: stored.more[key] for key in ("pipeline_defaults", "sources") if stored.more.get(key)}
-    both = {**without_names(stored.spec), **{f"({key})": value for key, value in more.items()}}
+    more = {
+        "pipeline_defaults": pipeline_defaults(stored.more.get("pipeline_defaults")),
+        "sources": stored.more.get("sources"),
+    }
+    both = {**without_names(stored.spec), **{f"({key})": value for key, value in more.items() if value}}
     return _leaves(plain(both, ""), "")

@@ -189,12 +189,14 @@ def _update(project: str, job: str, version: str, change: Change) -> dict[str, A
     update = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
     if change.old is not None:
         names |= {f"#{name}": name for name in _WRITTEN}
+        gone = [f"#{name}" for name in _WRITTEN if name in change.old.more and name not in wanted]
         asked[":old"] = encoded(plain(change.old.spec, job), job)
         conditions = ["#spec = :old"]
         if job == PARAMETERS:
             names["#parameters"] = _OLD_PAYLOAD
             conditions = ["(#spec = :old OR #parameters = :old)"]
-            update += " REMOVE #parameters"
+            gone.append("#parameters")
+        update += f" REMOVE {', '.join(gone)}" if gone else ""
         for name in _WRITTEN:
             if name in change.old.more:
                 asked[f":old_{name}"] = encoded(plain(change.old.more[name], job), job)
