@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
 def _render(options: argparse.Namespace) -> int:
     made = template(_config(options), options.existing_bucket)
     if options.format == "json":
-        print(json.dumps(made, indent=2))
+        print(json.dumps(made, separators=(",", ":")))
     else:
         print(yaml.dump(made, Dumper=_Whole, sort_keys=False, width=120), end="")
     return 0
