@@ -5,27 +5,38 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from standins.dynamodb import faithful, make_ledger_table
 
+from ndr.aws.ledger import DynamoLedger
 from ndr.errors import AdapterError, DataError
 from ndr.ledger import Part, Unit
 from ndr.local_ledger import SqliteLedger
 from ndr.table import PartKey
 from ndr.time import SLICE, Interval
 
-LEDGERS: dict[str, Callable[[Path], Any]] = {"sqlite": lambda folder: SqliteLedger(folder / "ledger.sqlite")}
+TABLE = "ledgers"
+LEDGERS: dict[str, Callable[[Path], Any]] = {
+    "sqlite": lambda folder: SqliteLedger(folder / "ledger.sqlite"),
+    "dynamodb": lambda folder: DynamoLedger(TABLE, f"s3://lakes{folder}"),
+}
 T = datetime(2026, 3, 4, 10)
 
 
 @pytest.fixture(params=LEDGERS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
-    return lambda: LEDGERS[request.param](tmp_path)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    with ExitStack() as stack:
+        if request.param == "dynamodb":
+            request.getfixturevalue("aws")
+            stack.enter_context(faithful())
+            make_ledger_table(TABLE)
+        yield lambda: LEDGERS[request.param](tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,290 @@
+"""A ledger's items in a table of DynamoDB: read page by page, written in transactions that only the writer passes.
+
+What the writer has read it need not read again, for nobody else writes meanwhile. Other readers read until nothing was
+written meanwhile, so that they see a transaction as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+from ndr.aws.clients import ServiceBusyError, ServiceError, client, translated
+from ndr.aws.ledger_lease import Lease, WriterReplacedError, cancellations
+from ndr.errors import shown
+
+Key: TypeAlias = tuple[str, str]
+"""What an item is about, and its place among those."""
+Item: TypeAlias = dict[str, Any]
+"""Texts, integers and bytes by name."""
+Changes: TypeAlias = dict[Key, Item | None]
+"""Items as they shall be; None for those that shall be no more."""
+T = TypeVar("T")
+
+TRANSACTION = 99
+"""How many items one transaction changes at most: the service takes 100, and one is the fence."""
+_TRANSACTION_BYTES = 3_000_000  # the service takes 4 MB
+_ITEM_BYTES = 400_000
+_BATCH = 100
+_WAIT_SECONDS = 60.0
+_TRIES = 9
+_REMEMBERED = 50_000
+_PASSING = frozenset(("None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"))
+
+
+def escaped(text: str) -> str:
+    """A text as one step of a key, which are parted by ``#``."""
+    return text.replace("%", "%25").replace("#", "%23")
+
+
+class LedgerTable:
+    """The items of one lake's ledger.
+
+    Raises:
+        ServiceError: DynamoDB is not configured here, or refuses; so do all methods.
+    """
+
+    def __init__(self, table: str, lake: str, lease_seconds: float) -> None:
+        self.client = client("dynamodb")
+        self._name, self._lake, self._prefix = table, lake, escaped(lake)
+        self.lease = Lease(self.client, table, lake, self._prefix, lease_seconds)
+        self._items: dict[Key, Item | None] = {}
+        self._ranges: dict[str, dict[tuple[str, str], list[Item]]] = {}
+
+    @contextmanager
+    def writing(self, wait_seconds: float) -> Iterator[None]:
+        """Be the only writer; see :class:`Lease`."""
+        with self.lease.held(wait_seconds):
+            self._forget()
+            try:
+                yield
+            finally:
+                self._forget()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only writer for one call, unless this one is it already."""
+        if self.lease.writer:
+            yield
+            return
+        with self.writing(_WAIT_SECONDS):
+            yield
+
+    def _forget(self) -> None:
+        self._items, self._ranges = {}, {}
+
+    def steady(self, read: Callable[[], T]) -> T:
+        """What is read while nothing is written.
+
+        Raises:
+            ServiceBusyError: something was written every time.
+        """
+        if self.lease.writer:
+            return read()
+        for attempt in range(_TRIES):
+            before = self._turn()
+            found = read()
+            if before == self._turn() != -1:
+                return found
+            _pause(attempt)
+        raise ServiceBusyError(
+            f"the ledger of {shown(self._lake)!r} is being written without a pause; run the same command again later."
+        )
+
+    def _turn(self) -> int:
+        """How many transactions there were; -1 while there is one, which no other way of reading would tell."""
+        wanted = [{"Get": {"TableName": self._name, "Key": self.lease.fence}}]
+        try:
+            with self._told():
+                found = self.client.transact_get_items(TransactItems=wanted)
+        except ServiceError as error:
+            if set(cancellations(error.__cause__)) & _PASSING:
+                return -1
+            raise
+        item = found["Responses"][0].get("Item") if found["Responses"] else None
+        return int(item["turn"]["N"]) if item else 0
+
+    def one(self, key: Key) -> Item | None:
+        """An item, if it is there."""
+        return self.get([key]).get(key)
+
+    def get(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """Those of the items that are there."""
+        wanted = list(dict.fromkeys(keys))
+        found = {key: self._items[key] for key in wanted if key in self._items}
+        missing = [key for key in wanted if key not in found]
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            read = self._fetched(batch)
+            for key in batch:
+                found[key] = read.get(key)
+                self._remember(key, found[key])
+        return {key: item for key in wanted if (item := found[key]) is not None}
+
+    def _fetched(self, keys: list[Key]) -> dict[Key, Item]:
+        asked: list[dict[str, Any]] = [self._placed(key) for key in keys]
+        found = {}
+        for attempt in range(_TRIES):
+            request = {self._name: {"Keys": asked, "ConsistentRead": True}}
+            with self._told():
+                answer = self.client.batch_get_item(RequestItems=request)
+            for raw in answer["Responses"].get(self._name, ()):
+                item = _plain(raw)
+                found[item.pop("pk")[len(self._prefix) + 1 :], item["sk"]] = item
+            asked = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            if not asked:
+                return found
+            _pause(attempt)
+        raise ServiceBusyError(f"table {shown(self._name)} is throttled. Run the same command again later.")
+
+    def query(self, what: str, low: str = " ", high: str = "\U0010ffff") -> list[Item]:
+        """The items about something whose places lie between the two, in order."""
+        known = self._ranges.get(what, {}).get((low, high))
+        if known is None:
+            known = list(self._pages(what, low, high, {}))
+            if self.lease.writer:
+                self._ranges.setdefault(what, {})[low, high] = known
+        return known
+
+    def backwards(self, what: str, limit: int = 0) -> Iterator[Item]:
+        """The items about something, the last first, read as far as asked for; ``limit`` of them at once."""
+        more = {"Limit": limit} if limit else {}
+        return self._pages(what, " ", "\U0010ffff", {"ScanIndexForward": False, **more})
+
+    def _pages(self, what: str, low: str, high: str, more: Mapping[str, Any]) -> Iterator[Item]:
+        asked: dict[str, Any] = {
+            "TableName": self._name, "ConsistentRead": True, **more,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": f"{self._prefix}#{what}"}, ":low": {"S": low}, ":high": {"S": high}
+            },
+        }  # fmt: skip
+        while True:
+            with self._told():
+                page = self.client.query(**asked)
+            for raw in page["Items"]:
+                item = _plain(raw)
+                del item["pk"]
+                yield item
+            if "LastEvaluatedKey" not in page:
+                return
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def write(self, changes: Changes) -> None:
+        """Change items all at once; there must not be more of them than a transaction holds.
+
+        Raises:
+            WriterReplacedError: somebody else is the writer now; nothing was changed.
+        """
+        if not changes:
+            return
+        actions = [self._fenced(), *(self._action(key, item) for key, item in changes.items())]
+        self._transact(actions)
+        for key, item in changes.items():
+            self._ranges.pop(key[0], None)
+            self._remember(key, None if item is None else {**item, "sk": key[1]})
+
+    def write_each(self, changes: Changes) -> None:
+        """Change items in as many transactions as it takes, in order."""
+        for some in packed([{key: item} for key, item in changes.items()]):
+            self.write(some)
+
+    def _remember(self, key: Key, item: Item | None) -> None:
+        if not self.lease.writer:
+            return
+        if len(self._items) >= _REMEMBERED:
+            self._items.clear()
+        self._items[key] = item
+
+    def _fenced(self) -> dict[str, Any]:
+        """Take the next turn, which none but the writer can."""
+        return {"Update": {
+            "TableName": self._name, "Key": self.lease.fence,
+            "UpdateExpression": "ADD #turn :one", "ConditionExpression": "#writer = :writer",
+            "ExpressionAttributeNames": {"#turn": "turn", "#writer": "writer"},
+            "ExpressionAttributeValues": {":one": {"N": "1"}, ":writer": {"S": self.lease.writer or "nobody"}},
+        }}  # fmt: skip
+
+    def _action(self, key: Key, item: Item | None) -> dict[str, Any]:
+        place = self._placed(key)
+        if item is None:
+            return {"Delete": {"TableName": self._name, "Key": place}}
+        if (size := _size(key, item)) > _ITEM_BYTES:
+            raise ServiceError(
+                f"an entry of {size:,} bytes about {shown(key[0])} is more than DynamoDB keeps ({_ITEM_BYTES:,}): "
+                "import smaller files."
+            )
+        return {"Put": {"TableName": self._name, "Item": {**{n: _typed(v) for n, v in item.items()}, **place}}}
+
+    def _transact(self, actions: list[dict[str, Any]]) -> None:
+        for attempt in range(_TRIES):
+            try:
+                with self._told():
+                    self.client.transact_write_items(TransactItems=actions, ClientRequestToken=uuid.uuid4().hex)
+            except ServiceError as error:
+                reasons = cancellations(error.__cause__)
+                if reasons and reasons[0] == "ConditionalCheckFailed":
+                    raise WriterReplacedError(self._lake) from error
+                if not reasons or not _PASSING.issuperset(reasons):
+                    raise
+                failure = error
+            else:
+                return
+            _pause(attempt)
+        raise ServiceBusyError(
+            f"table {shown(self._name)} refuses a transaction again and again. Run the same command again later."
+        ) from failure
+
+    def _placed(self, key: Key) -> dict[str, Any]:
+        return {"pk": {"S": f"{self._prefix}#{key[0]}"}, "sk": {"S": key[1]}}
+
+    def _told(self) -> Any:
+        return translated(f"table {self._name}")
+
+
+def fits(changes: Changes, room: int = 0) -> bool:
+    """Whether one transaction holds the changes, and so many more."""
+    size = sum(_size(key, item) for key, item in changes.items())
+    return len(changes) + room <= TRANSACTION and size <= _TRANSACTION_BYTES
+
+
+def packed(atoms: Iterable[Changes], room: int = 0) -> Iterator[Changes]:
+    """Changes for transactions, as few as hold them in order; an atom is only split where none holds it."""
+    some: Changes = {}
+    for atom in atoms:
+        if some and not fits(some | atom, room):
+            yield some
+            some = {}
+        some = some | atom
+        while len(some) + room > TRANSACTION:
+            yield {key: some.pop(key) for key in list(some)[: TRANSACTION - room]}
+    if some:
+        yield some
+
+
+def _pause(attempt: int) -> None:
+    """Up to 2.5 s, more with each attempt; chance parts those who collided."""
+    time.sleep(random.uniform(0.5, 1) * min(2.5, 0.02 * 2**attempt))  # noqa: S311 - not a secret
+
+
+def _size(key: Key, item: Item | None) -> int:
+    """How much the service counts, and some more: keys, names and values."""
+    values = [str(value).encode() if not isinstance(value, bytes) else value for value in (item or {}).values()]
+    return sum(map(len, (*key, *values, *(item or {})))) + 300
+
+
+def _typed(value: str | int | bytes) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"B": value}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _plain(raw: Mapping[str, Mapping[str, Any]]) -> Item:
+    return {
+        name: int(each["N"]) if "N" in each else bytes(each["B"]) if "B" in each else str(each["S"])
+        for name, each in raw.items()
+    }
