@@ -94,8 +94,8 @@ def shared(config: Config, here: Account | None = None) -> list[Statement]:
     """
     here = here or Account()
     return [
-        *_places("Lake", here, [lake_root(config), *mounts(config).values()], _FILES),
-        *_places("Logs", here, raw_logs(config), ("s3:GetObject",)),
+        *places("Lake", here, [lake_root(config), *mounts(config).values()], _FILES),
+        *places("Logs", here, raw_logs(config), ("s3:GetObject",)),
         *_tables(config, here),
         *_container(config, here),
     ]
@@ -150,58 +150,41 @@ def destination(config: Config) -> Destination:
     return spec.destination if isinstance(spec, Join) else Join().destination
 
 
-def copied(config: Config, here: Account | None = None) -> dict[str, list[Statement]]:
-    """Role of Redshift -> what it has to be allowed on S3, for UNLOAD of machines and COPY of joined predictions.
-
-    Raises:
-        SpecError: a spec breaks a rule.
-    """
-    here = here or Account()
-    found: dict[str, list[Statement]] = {}
-    unload = config.other("machine_inventory_unload")
-    if isinstance(unload, InventoryUnload):
-        said = _places("Unload", here, [unload.output.s3_prefix], ("s3:GetObject", "s3:PutObject"))
-        found.setdefault(unload.redshift.iam_role, []).extend(said)
-    if table := destination(config).redshift:
-        place = mounts(config).get("prediction_feature_join") or f"{lake_root(config)}/prediction_feature_join"
-        found.setdefault(table.iam_role, []).extend(_places("Copy", here, [place], ("s3:GetObject",)))
-    return found
-
-
-def _allow(sid: str, actions: Iterable[str], resources: Iterable[str], **condition: Any) -> Statement:
+def allow(sid: str, actions: Iterable[str], resources: Iterable[str], **condition: Any) -> Statement:
+    """A statement of IAM; ``condition`` has operators with keys and values."""
     said = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(dict.fromkeys(resources))}
     return said | ({"Condition": condition} if condition else {})
 
 
-def _places(what: str, here: Account, places: Iterable[str], actions: Collection[str]) -> list[Statement]:
+def places(what: str, here: Account, prefixes: Iterable[str], actions: Collection[str]) -> list[Statement]:
     """What may be done with the objects below prefixes, whose names may be listed, bucket by bucket.
 
     S3 tells that an object is missing only to who may list the bucket, and asks without a prefix then; whoever writes
     has to know what is missing, and may therefore list without one, too.
     """
     buckets: dict[str, list[str]] = {}
-    for place in places:
+    for place in prefixes:
         bucket, prefix = here.bucket(place)
         if not any(prefix.startswith(known) for known in buckets.setdefault(bucket, [])):
             buckets[bucket] = [*(known for known in buckets[bucket] if not known.startswith(prefix)), prefix]
     if not buckets:
         return []
-    files = [f"{bucket}/{prefix}*" for bucket, prefixes in buckets.items() for prefix in prefixes]
+    files = [f"{bucket}/{prefix}*" for bucket, found in buckets.items() for prefix in found]
     operator = "StringLikeIfExists" if "s3:PutObject" in actions else "StringLike"
     lists = [
-        _allow(f"{what}Names{i or ''}", ("s3:ListBucket",), [bucket],
-               **{operator: {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}})
-        for i, (bucket, prefixes) in enumerate(buckets.items())
+        allow(f"{what}Names{i or ''}", ("s3:ListBucket",), [bucket],
+               **{operator: {"s3:prefix": [f"{prefix}*" for prefix in found]}})
+        for i, (bucket, found) in enumerate(buckets.items())
     ]  # fmt: skip
-    return [_allow(f"{what}Files", actions, files), *lists]
+    return [allow(f"{what}Files", actions, files), *lists]
 
 
 def _tables(config: Config, here: Account) -> list[Statement]:
     specs = config.pipeline_defaults.table_name or SPECS_TABLE
     ledger = config.pipeline_defaults.ledger_table_name or LEDGER_TABLE
     return [
-        _allow("JobSpecs", ("dynamodb:GetItem", "dynamodb:Query"), [here.arn("dynamodb", f"table/{specs}")]),
-        _allow("Ledger", _LEDGER, [here.arn("dynamodb", f"table/{ledger}")]),
+        allow("JobSpecs", ("dynamodb:GetItem", "dynamodb:Query"), [here.arn("dynamodb", f"table/{specs}")]),
+        allow("Ledger", _LEDGER, [here.arn("dynamodb", f"table/{ledger}")]),
     ]
 
 
@@ -216,10 +199,10 @@ def _container(config: Config, here: Account) -> list[Statement]:
     logs = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
     layers = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     return [
-        _allow("Words", logs, [f"{group}:*"]),
-        _allow("Image", layers, [repository]),
-        _allow("ImageToken", ("ecr:GetAuthorizationToken",), ["*"], StringEquals={"aws:RequestedRegion": region}),
-        _allow("Figures", ("cloudwatch:PutMetricData",), ["*"],
+        allow("Words", logs, [f"{group}:*"]),
+        allow("Image", layers, [repository]),
+        allow("ImageToken", ("ecr:GetAuthorizationToken",), ["*"], StringEquals={"aws:RequestedRegion": region}),
+        allow("Figures", ("cloudwatch:PutMetricData",), ["*"],
                StringEquals={"cloudwatch:namespace": "/aws/sagemaker/ProcessingJobs"}),
     ]  # fmt: skip
 
@@ -235,19 +218,31 @@ def _model(config: Config, here: Account) -> list[Statement]:
     model = spec.model if isinstance(spec, Inference) else Inference().model
     if model.endpoint_name:
         endpoint = here.named("endpoint", model.endpoint_name, model.region)
-        return [_allow("Endpoint", ("sagemaker:InvokeEndpoint",), endpoint)]
+        return [allow("Endpoint", ("sagemaker:InvokeEndpoint",), endpoint)]
     if model.model_uri and model.model_uri.startswith("s3://"):
-        return _places("Model", here, [model.model_uri], ("s3:GetObject",))
+        return places("Model", here, [model.model_uri], ("s3:GetObject",))
     return []
 
 
 def _feature_store(spec: FeatureStore, config: Config, here: Account) -> list[Statement]:
-    tables = spec.feature_groups or {t: f"ndr-{config.project_name}-{t}" for t in ("fg_a", "fg_c", "predictions")}
-    groups = [arn for name in tables.values() for arn in here.named("feature-group", name, spec.region)]
-    found = [_allow("FeatureGroups", _RECORDS, groups)]
+    names = spec.groups(config.project_name).values()
+    groups = [arn for name in names for arn in here.named("feature-group", name, spec.region)]
+    found = [allow("FeatureGroups", _RECORDS, groups)]
     if spec.offline_s3_prefix:
-        found += _places("Offline", here, [spec.offline_s3_prefix], _FILES)
+        found += places("Offline", here, [spec.offline_s3_prefix], _FILES)
+    if spec.kms_key_id:
+        found.append(key_use(spec.kms_key_id, here, spec.region))
     return found
+
+
+def key_use(said: str, here: Account, region: str | None) -> Statement:
+    """Use of a key of KMS, which may be said by its ARN, its id or its alias."""
+    actions = ("kms:Decrypt", "kms:GenerateDataKey")
+    alias = said.rpartition(":")[2]
+    if alias.startswith("alias/"):
+        named = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+        return allow("Key", actions, [here.arn("kms", "key/*", region)], **named)
+    return allow("Key", actions, [said if said.startswith("arn:") else here.arn("kms", f"key/{said}", region)])
 
 
 def _redshift(what: str, access: RedshiftAccess, here: Account) -> list[Statement]:
@@ -263,8 +258,8 @@ def _redshift(what: str, access: RedshiftAccess, here: Account) -> list[Statemen
         place = here.arn("redshift-serverless", f"workgroup/{known}", access.region)
     asked = ("redshift-data:DescribeStatement", "redshift-data:GetStatementResult", "redshift-data:CancelStatement")
     return [
-        _allow(f"{what}Sql", ("redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"), [place]),
-        _allow(f"{what}SqlAnswers", asked, ["*"],
+        allow(f"{what}Sql", ("redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"), [place]),
+        allow(f"{what}SqlAnswers", asked, ["*"],
                StringEquals={"redshift-data:statement-owner-iam-userid": "${aws:userid}"}),
         _login(f"{what}SqlLogin", access, here, place),
     ]  # fmt: skip
@@ -272,11 +267,11 @@ def _redshift(what: str, access: RedshiftAccess, here: Account) -> list[Statemen
 
 def _login(sid: str, access: RedshiftAccess, here: Account, place: str) -> Statement:
     if access.secret_arn:
-        return _allow(sid, ("secretsmanager:GetSecretValue",), [access.secret_arn])
+        return allow(sid, ("secretsmanager:GetSecretValue",), [access.secret_arn])
     if access.workgroup_name:
-        return _allow(sid, ("redshift-serverless:GetCredentials",), [place])
+        return allow(sid, ("redshift-serverless:GetCredentials",), [place])
     database = here.arn("redshift", f"dbname:{access.cluster_identifier}/{access.database}", access.region)
     if not access.db_user:
-        return _allow(sid, ("redshift:GetClusterCredentialsWithIAM",), [database])
+        return allow(sid, ("redshift:GetClusterCredentialsWithIAM",), [database])
     user = here.arn("redshift", f"dbuser:{access.cluster_identifier}/{access.db_user}", access.region)
-    return _allow(sid, ("redshift:GetClusterCredentials",), [user, database])
+    return allow(sid, ("redshift:GetClusterCredentials",), [user, database])

@@ -11,6 +11,7 @@ from ndr.aws.deployment.definitions import pipelines, repository
 from ndr.aws.deployment.parts import Resources, filled, workgroups
 from ndr.aws.deployment.roles import roles
 from ndr.aws.deployment.schedules import schedules
+from ndr.aws.deployment.services import offline_store
 from ndr.aws.deployment.storage import buckets, storage, tables
 from ndr.aws.policy import destination, raw_logs, workgroup_parameter
 from ndr.errors import UsageError, near_miss, shown
@@ -129,4 +130,6 @@ def _outputs(config: Config) -> Mapping[str, Any]:
     }
     if not config.pipeline_defaults.processing_image_uri:
         found["Image"] = ("where to push the image of jobs", "${Repository.RepositoryUri}:${ImageTag}")
+    if offline_store(config):
+        found["FeatureStoreRole"] = ("write it to jobs.feature_store_ingest.role_arn", "${FeatureStoreRole.Arn}")
     return {name: {"Description": text, "Value": value} for name, (text, value) in found.items()}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ndr.aws.deployment.parts import Resources, job_role
+from ndr.aws.deployment.services import copied, offline_store
 from ndr.aws.pipelines import pipeline_name
-from ndr.aws.policy import Account, Statement, copied, destination, particular, shared
+from ndr.aws.policy import Account, Statement, allow, destination, particular, shared
 from ndr.jobs import PIPELINES
 from ndr.specs import Config
 
@@ -32,8 +33,10 @@ def roles(config: Config) -> Resources:
         found[job_role("prediction_feature_join")]["Properties"]["ManagedPolicyArns"].append(more)
     found["PipelineRole"] = role_of("sagemaker", "the pipelines", _pipelines(here))
     found["ChainRole"] = role_of("states", "the state machines", _pipeline_runs(config, here))
-    starts = [_allow("Start", ["states:StartExecution"], ["${Batches}", "${Baselines}"])]
+    starts = [allow("Start", ["states:StartExecution"], ["${Batches}", "${Baselines}"])]
     found["ScheduleRole"] = role_of("scheduler", "the schedules", starts)
+    if offline := offline_store(config, here):
+        found["FeatureStoreRole"] = role_of("sagemaker", "the offline store of Feature Store", offline)
     for i, (role, statements) in enumerate(copied(config, here).items(), 1):
         text = f"What {role.rpartition('/')[2]} of Redshift needs on S3; attach it to that role"
         found[f"RedshiftFiles{i}"] = _managed(text, statements)
@@ -73,24 +76,19 @@ def _document(statements: Sequence[Statement]) -> dict[str, Any]:
     return {"Version": _VERSION, "Statement": [dict(each) for each in statements]}
 
 
-def _allow(sid: str, actions: list[str], resources: list[str], **condition: Any) -> Statement:
-    said = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return said | ({"Condition": condition} if condition else {})
-
-
 def _pipelines(here: Account) -> list[Statement]:
     """Pipelines begin processing jobs, whose names SageMaker begins with ``pipelines-``, as the roles of the jobs."""
     started = ["sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"]
     passed = [f"${{{job_role(name)}.Arn}}" for name in PIPELINES]
     return [
-        _allow("Steps", [*started, "sagemaker:AddTags"], [here.arn("sagemaker", "processing-job/pipelines-*")]),
-        _allow("StepRoles", ["iam:PassRole"], passed, StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}),
+        allow("Steps", [*started, "sagemaker:AddTags"], [here.arn("sagemaker", "processing-job/pipelines-*")]),
+        allow("StepRoles", ["iam:PassRole"], passed, StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}),
     ]
 
 
 def _pipeline_runs(config: Config, here: Account) -> list[Statement]:
     known = [arn for name in PIPELINES for arn in here.named("pipeline", pipeline_name(config.project_name, name))]
     return [
-        _allow("Start", ["sagemaker:StartPipelineExecution"], known),
-        _allow("Look", ["sagemaker:DescribePipelineExecution"], [f"{arn}/execution/*" for arn in known]),
+        allow("Start", ["sagemaker:StartPipelineExecution"], known),
+        allow("Look", ["sagemaker:DescribePipelineExecution"], [f"{arn}/execution/*" for arn in known]),
     ]
