@@ -127,12 +127,12 @@ class _PlainLoader(yaml.SafeLoader):
 def _known(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:
     """The keys that are known where a path leads; steps that are no keys are places in a list or names in a map."""
     for step in path[:-1]:
-        if field := kind.model_fields.get(step):
+        if field := {f.alias or name: f for name, f in kind.model_fields.items()}.get(step):
             inner = _model_in(field.annotation)
             if inner is None:
                 return []
             kind = inner
-    return sorted(kind.model_fields)
+    return sorted(field.alias or name for name, field in kind.model_fields.items())
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -150,12 +150,15 @@ def checked(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        unknown_first = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        first = unknown_first[0]
         at = tuple(str(step) for step in first["loc"])
         path = ".".join(filter(None, (where, *at)))
         if first["type"] == "extra_forbidden":
             known = _known(kind, at)
             message = f"{path}: unknown key.{near_miss(at[-1], known)} Known: {', '.join(known) or 'none'}."
+        elif first["type"] == "missing":
+            message = f"{path}: this key is needed, and does not stand there."
         else:
             message = f"{path}: {first['msg']}, seen {shown(first['input'])}."
         raise SpecError(message) from None

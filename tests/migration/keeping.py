@@ -1,0 +1,36 @@
+"""Items of the previous platform, put into a table as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+TABLE = "ml-projects-parameters"
+FOLDER = Path(__file__).parent
+KEYS = (("project_name", "HASH"), ("job_name", "RANGE"))
+
+
+def make_table(name: str = TABLE) -> Any:
+    """An empty table of specifications, and a client for it."""
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in KEYS],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in KEYS],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client
+
+
+def items(name: str) -> list[dict[str, Any]]:
+    """The items of a file, as DynamoDB writes them."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["Items"]
+
+
+def keep(client: Any, found: list[dict[str, Any]], table: str = TABLE) -> None:
+    """Put items into the table."""
+    for item in found:
+        client.put_item(TableName=table, Item=item)
