@@ -179,21 +179,21 @@ def read_values(path: str | Path) -> dict[str, Any]:
     Raises:
         SpecError: the file cannot be read, or is no mapping.
     """
-    file = Path(path)
+    name = shown(str(path), 300)
     try:
-        with file.open("rb") as opened:
+        with Path(path).open("rb") as opened:
             raw = opened.read(_SIZE_LIMIT + 1)
-        if len(raw) > _SIZE_LIMIT:
-            raise SpecError(
-                f"{shown(str(file), 300)} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small."
-            )
-        values = _PlainLoader(raw.decode("utf-8")).get_single_data()
+        values = _PlainLoader(raw.decode("utf-8")).get_single_data() if len(raw) <= _SIZE_LIMIT else None
     except RecursionError:
-        raise SpecError(f"{shown(str(file), 300)} is nested too deeply; a configuration is flat.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{shown(str(file), 300)} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
+        raise SpecError(f"{name} is nested too deeply; a configuration is flat.") from None
+    except SpecError as error:
+        raise SpecError(f"{name}, {error}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: 2026-02-30, or no UTF-8
+        raise SpecError(f"{name} cannot be read as YAML or JSON: {shown(str(error), 200)}") from error
+    if len(raw) > _SIZE_LIMIT:
+        raise SpecError(f"{name} is larger than {_SIZE_LIMIT >> 20} MiB; a configuration is small.")
     if not isinstance(values or {}, dict):
-        raise SpecError(f"{shown(str(file), 300)} must hold keys and values, not {type(values).__name__}.")
+        raise SpecError(f"{name} must hold keys and values, not {type(values).__name__}.")
     return values or {}
 
 
