@@ -19,13 +19,15 @@ SETUP = (
     (
         "CREATE VIEW public.svv_columns AS SELECT CAST(table_schema AS varchar) AS table_schema, "
         "CAST(table_name AS varchar) AS table_name, CAST(column_name AS varchar) AS column_name, ordinal_position, "
-        "CAST(data_type AS varchar) AS data_type FROM information_schema.columns"
+        "CAST(data_type AS varchar) AS data_type, "
+        "CAST(character_maximum_length AS integer) AS character_maximum_length FROM information_schema.columns"
     ),
+    "CREATE FUNCTION public.serialized(jsonb) RETURNS varchar LANGUAGE sql AS 'SELECT CAST($1 AS varchar)'",
 )
 """What Redshift has and PostgreSQL has not."""
 _UNKNOWN = re.compile(
-    r"on conflict|returning|add column if not exists|distinct on|create (unique )?index|lateral|jsonb|\bilike any\b"
-    r"|generate_series|array_agg|string_agg|create temp(orary)? view|[^:]::\w+\[\]",
+    r"\b(on conflict|returning|add column if not exists|distinct on|create (unique )?index|lateral|jsonb|ilike any"
+    r"|generate_series|array_agg|string_agg|create temp(orary)? view)\b|[^:]::\w+\[\]",
     re.IGNORECASE,
 )
 """What PostgreSQL knows and Redshift does not."""
@@ -81,7 +83,7 @@ def execute(connection: Any, s3: Any, sql: str) -> Result:
 
 
 def _ran(connection: Any, sql: str) -> Result:
-    rows = connection.run(sql)
+    rows = connection.run(sql.replace("JSON_SERIALIZE(", "serialized("))  # PostgreSQL has another one of that name
     columns = [(each["name"], each["type_oid"]) for each in connection.columns or []]
     return Result(connection.row_count if connection.row_count is not None else -1, columns, rows or [])
 

@@ -1,0 +1,129 @@
+"""What specs may say of Redshift: names, places, roles and SQL, and nothing that could do more than it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ndr import sql
+from ndr.aws.copy_statements import columns_of, deleted, key_named
+from ndr.tables.destinations import RedshiftTable
+from ndr.tables.inventory_unload import InventoryUnload
+
+ROLE = "arn:aws:iam::123456789012:role/redshift-s3"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sql": "DELETE FROM cmdb.assets"},
+        {"sql": "SELECT 1; SELECT 2"},
+        {"sql": "SELECT ip FROM a) TO 's3://x/' --"},
+        {"sql": "SELECT '\\' FROM a"},
+        {"sql": "SELECT $$x$$ FROM a"},
+        {"sql": "SELECT pg_terminate_backend(1)"},
+        {"sql": "SELECT * FROM a WHERE b = :c"},
+        {"sql": "SELECT * INTO b FROM a"},
+        {"sql": "UNLOAD ('SELECT 1') TO 's3://x/'"},
+        {"sql": "SELECT " + "(" * 4_000},
+        {"sql": "SELECT 1", "schema": "a", "table": "b"},
+        {"schema": "a"},
+        {"table": "a"},
+        {"schema": 'a"', "table": "b"},
+        {"schema": "a", "table": "b; DROP TABLE c"},
+        {"schema": "a", "table": "b", "active_filter": "1 = 1) OR (1 = 1"},
+        {"schema": "a", "table": "b", "active_filter": "1 = 1; DROP TABLE b"},
+        {"schema": "a", "table": "b", "active_filter": "DROP TABLE b"},
+        {"schema": "a", "table": "b", "active_filter": "'x'"},
+        {"schema": "a", "table": "b", "additional_filters": ["a = 1", "SELECT 1"]},
+        {"schema": "a", "table": "b", "ip_column": "a b"},
+        {"schema": "a", "table": "b", "ip_column": "a", "name_column": "A"},
+        {},
+    ],
+)
+def test_a_query_that_does_more_than_it_should_is_refused(query: dict[str, Any]) -> None:
+    access = {"cluster_identifier": "main", "database": "d", "iam_role": "arn:aws:iam::123456789012:role/x"}
+    with pytest.raises(ValidationError):
+        InventoryUnload.model_validate({"redshift": access, "query": query, "output": {"s3_prefix": "s3://bucket/x"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("iam_role", "arn:aws:iam::123456789012:role/x' FORMAT CSV"),
+        ("iam_role", "default"),
+        ("database", "dev'; DROP"),
+        ("cluster_identifier", "Main/../x"),
+        ("secret_arn", "password"),
+        ("db_user", "a b"),
+        ("region", "eu central"),
+    ],
+)
+def test_an_access_that_is_none_is_refused(key: str, value: str) -> None:
+    access = {"cluster_identifier": "main", "database": "d", "iam_role": "arn:aws:iam::123456789012:role/x", key: value}
+    query = {"schema": "a", "table": "b"}
+    with pytest.raises(ValidationError, match=key):
+        InventoryUnload.model_validate({"redshift": access, "query": query, "output": {"s3_prefix": "s3://bucket/x"}})
+
+
+@pytest.mark.parametrize("value", ["a\\", "a\\'b", "a\nb", "a\x00b"])
+def test_values_that_may_be_read_in_two_ways_are_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="two ways"):
+        key_named("k", {"a": "VARCHAR(9)"}, {"a": value})
+
+
+@pytest.mark.parametrize("bad", ['a"b', "a b", "", "a;b", "a.b", "ä", "a" * 128, "1a"])
+def test_names_that_are_none_are_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="no name of letters"):
+        deleted("s", bad, "k", ["a"])
+    assert columns_of("s", "it's").endswith("'it''s'")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", "a; b"), ("table", 'a"b'), ("pre_sql", "TRUNCATE a"), ("pre_sql", "DROP TABLE a"),
+        ("post_sql", "COMMIT"), ("post_sql", "GRANT ALL ON a TO b"), ("post_sql", "UNLOAD ('SELECT 1') TO 's3://x'"),
+        ("post_sql", "COPY a FROM 's3://x'"), ("pre_sql", "DELETE FROM a WHERE b = '\\'"),
+        ("pre_sql", "INSERT INTO a SELECT pg_cancel_backend(1)"), ("pre_sql", "BEGIN; DELETE FROM a; END"),
+        ("pre_sql", "CREATE USER a PASSWORD 'b'"), ("pre_sql", "; ".join(["DELETE FROM a"] * 11)),
+        ("post_sql", "CALL a(); DROP TABLE b"), ("post_sql", "CALL a('x')"), ("pre_sql", "SELECT 1 INTO a"),
+        ("copy_options", "IAM_ROLE 'x'"), ("copy_options", "FORMAT AS CSV"), ("copy_options", "STATUPDATE ON; DROP"),
+        ("copy_options", "MANIFEST"), ("copy_options", "ACCEPTINVCHARS AS '''"), ("copy_options", "REGION 'a' b"),
+    ],
+)  # fmt: skip
+def test_a_destination_that_does_more_than_it_should_is_refused(key: str, value: str) -> None:
+    given = {"cluster_identifier": "c", "database": "d", "iam_role": ROLE, "schema": "s", "table": "t", key: value}
+    with pytest.raises(ValidationError):
+        RedshiftTable.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT a, b FROM s.t WHERE x = 'it''s' AND y IN (SELECT z FROM w) -- why",
+        "WITH o AS (SELECT ip, NVL(name, '-') AS n FROM t) SELECT * FROM o",
+        "SELECT TOP 10 ip::varchar, DECODE(a, 1, 'x') AS n FROM t WHERE seen > DATEADD(day, -30, GETDATE())",
+        "(SELECT 1 UNION SELECT 2);",
+    ],
+)
+def test_what_is_written_anew_stays_what_it_was(text: str) -> None:
+    written = sql.redshift_select(text)
+    assert sql.redshift_select(written) == written
+    assert "--" not in written
+    assert "\\" not in written
+    assert not written.endswith(";")
+
+
+def test_quotes_in_quotes_stay_quotes() -> None:
+    assert sql.redshift_condition("a = 'it''s -- \"b\"'") == "a = 'it''s -- \"b\"'"
+    assert sql.redshift_statements("DELETE FROM a WHERE b = ';'; CALL s.c()") == (
+        "DELETE FROM a WHERE b = ';'", "CALL s.c()",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["active", "NOT gone", "a = 1 OR b IS NULL", "ip IN (SELECT ip FROM t)", "TRUE"])
+def test_conditions_of_all_kinds_are_conditions(text: str) -> None:
+    assert sql.redshift_condition(text)
