@@ -18,6 +18,7 @@ KNOWN = (PARAMETERS, *JOBS, *OTHERS)
 UNVERSIONED = ""
 """The version of an item of the previous platform that has none: it serves every version without an item of its own."""
 _DEEPEST = 30
+_TRIES = 5
 _PARAMETERS_OF_PIPELINES = {
     "ProcessingImageUri": "processing_image_uri",
     "ProcessingInstanceType": "processing_instance_type",
@@ -52,6 +53,17 @@ class ChangedSpecError(SpecError):
             f"{shown(place, 300)}: of project {shown(project)!r}, version {shown(version)!r}, somebody else changed "
             f"{', '.join(map(shown, jobs)) or 'a spec'} meanwhile; nothing was written. "
             "Look with ndr spec diff, and push again."
+        )
+
+
+class RestlessSpecsError(SpecError):
+    """Specifications changed each time they were read."""
+
+    retryable = True
+
+    def __init__(self, place: str, project: str) -> None:
+        super().__init__(
+            f"{shown(place, 300)}: the specs of project {shown(project)!r} change while they are read; try again later."
         )
 
 
@@ -122,17 +134,22 @@ def config_from(store: SpecStore, project: str, version: str) -> Config:
 
 
 def stored_jobs(store: SpecStore, project: str, version: str) -> dict[str, StoredSpec]:
-    """The specifications that hold for a version, job by job.
+    """The specifications that hold for a version, job by job, all as of one moment: never half of a push.
 
     Raises:
         MissingSpecError: there are none.
+        RestlessSpecsError: others keep storing specifications of the project.
     """
     entries = store.listing(project)
-    there = {entry.job for entry in entries if entry.version in {version, UNVERSIONED}}
-    found = {job: store.get(project, job, version) for job in KNOWN if job in there}
-    if not found:
-        raise MissingSpecError(store.place, project, PARAMETERS, version, entries)
-    return found
+    for _ in range(_TRIES):
+        there = {entry.job for entry in entries if entry.version in {version, UNVERSIONED}}
+        found = {job: store.get(project, job, version) for job in KNOWN if job in there}
+        before, entries = entries, store.listing(project)
+        if not found:
+            raise MissingSpecError(store.place, project, PARAMETERS, version, entries)
+        if entries == before:
+            return found
+    raise RestlessSpecsError(store.place, project)
 
 
 def _checked(store: SpecStore, project: str, version: str, stored: dict[str, StoredSpec]) -> Config:

@@ -14,7 +14,7 @@ from ndr.aws.attributes import decoded, encoded
 from ndr.aws.clients import ServiceBusyError, ServiceError
 from ndr.aws.spec_store import DynamoStore, load_job_spec
 from ndr.errors import SpecError, UsageError
-from ndr.spec_store import Change, ChangedSpecError, MissingSpecError, StoredSpec, config_from
+from ndr.spec_store import Change, ChangedSpecError, MissingSpecError, RestlessSpecsError, StoredSpec, config_from
 
 NEW, OLD = "ML_PROJECTS_PARAMETERS_TABLE_NAME", "JOB_SPEC_DDB_TABLE_NAME"
 
@@ -158,6 +158,33 @@ def test_of_two_pushes_that_saw_the_same_one_wins(client: Any) -> None:
     with pytest.raises(ChangedSpecError):
         other.put("ndr", "1", {"fg_b_builder": Change(seen, StoredSpec({"horizons": ["14d"]}))})
     assert load_job_spec("ndr", "fg_b_builder", "1", TABLE) == {"horizons": ["30d"]}
+
+
+def test_a_configuration_is_never_half_of_a_push(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def push(horizon: str, at: str) -> None:
+        stored = {
+            job: StoredSpec({"horizons": [horizon]}, {"updated_at": at}) for job in ("fg_b_builder", "fg_c_builder")
+        }
+        there = {job: get(store, "ndr", job, "1") for job in stored} if store.listing("ndr") else {}
+        store.put("ndr", "1", {job: Change(there.get(job), item) for job, item in stored.items()})
+
+    def get_and_be_overtaken(own: DynamoStore, project: str, job: str, version: str) -> StoredSpec:
+        found = get(own, project, job, version)
+        if pushes:
+            push(*pushes.pop())
+        return found
+
+    store, get = DynamoStore(TABLE), DynamoStore.get
+    pushes: list[tuple[str, str]] = []
+    push("7d", "2026-01-01T00:00:00Z")
+    pushes.append(("30d", "2026-01-01T00:00:01Z"))
+    monkeypatch.setattr(DynamoStore, "get", get_and_be_overtaken)
+    jobs = config_from(store, "ndr", "1").jobs
+    assert jobs["fg_b_builder"] == jobs["fg_c_builder"] == {"horizons": ["30d"]}
+    pushes += [(f"{day}d", f"2026-01-02T00:00:{day:02}Z") for day in range(1, 20)]
+    with pytest.raises(RestlessSpecsError) as raised:
+        config_from(store, "ndr", "1")
+    assert raised.value.retryable
 
 
 def test_what_a_push_does_not_know_stays(client: Any) -> None:

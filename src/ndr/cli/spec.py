@@ -207,7 +207,7 @@ def _there(store: SpecStore, project: str, version: str) -> dict[str, StoredSpec
 def _signed(item: StoredSpec, old: StoredSpec | None, owner: str | None) -> StoredSpec:
     """The specification with the time of now, and who answers for it."""
     who = owner or item.more.get("owner") or (old and old.more.get("owner")) or _user()
-    now = iso(datetime.now(UTC).replace(tzinfo=None, microsecond=0))
+    now = iso(datetime.now(UTC).replace(tzinfo=None))
     return StoredSpec(item.spec, {**item.more, "updated_at": now, **({"owner": who} if who else {})}, item.version)
 
 
