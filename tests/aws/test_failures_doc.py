@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ndr
-from ndr.errors import NdrError
+from ndr.errors import DeclarationError, NdrError, UnknownNameError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "aws" / "failures.md").read_text(encoding="utf-8")
@@ -87,3 +87,35 @@ def test_a_message_is_one_that_the_program_writes(row: list[str]) -> None:
 def test_every_error_in_the_text_exists() -> None:
     named = set(ERROR.findall(PAGE)) - {"ClientError"}
     assert named <= set(ALL), f"no such errors: {sorted(named - set(ALL))}"
+
+
+UNTOLD = (DeclarationError, UnknownNameError)
+"""A mistake of ours, and an error that makes its own sentence."""
+
+
+def raised(path: Path) -> list[tuple[str, str]]:
+    """The errors of ours that a module raises, and what they say."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            name, said = ast.unparse(node.exc.func), text(node.exc.args[0])
+            if name in ALL and not issubclass(ALL[name], UNTOLD) and said.strip("… .:"):
+                found.append((name, said))
+    return found
+
+
+OPERATED = ["aws/*.py", "sinks/iceberg*.py", "cli/*jobs.py", "cli/destinations.py", "run.py"]
+
+
+@pytest.mark.parametrize("pattern", OPERATED)
+def test_what_jobs_may_say_is_on_the_page(pattern: str) -> None:
+    told = [(row[0].strip("`"), row[1]) for row in TOLD]
+    paths = sorted((ROOT / "src" / "ndr").glob(pattern))
+    missing = [
+        f"{path.name}: {name}: {said}"
+        for path in paths
+        for name, said in raised(path)
+        if not any(error == name and message in said for error, message in told)
+    ]
+    assert paths
+    assert not missing, "add rows to docs/aws/failures.md for " + "; ".join(missing)
