@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ def deploy(template: Mapping[str, Any], s3: str) -> list[str]:
             made.append(f"s3://{make_bucket(s3, properties['BucketName'])}")
         if resource["Type"] == "AWS::DynamoDB::Table":
             wanted = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema")
-            client("dynamodb").create_table(**{name: properties[name] for name in wanted})
+            with closing(client("dynamodb")) as dynamodb:
+                dynamodb.create_table(**{name: properties[name] for name in wanted})
             made.append(f"DynamoDB table {properties['TableName']}")
     return made

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,11 +62,11 @@ def _set_up(config: Path, there: Account, folder: Path) -> None:
     rendered = folder / "template.json"
     rendered.write_text(_ndr("deploy", "render", "--config", config, "--format", "json"))
     _say("account", "; ".join(deploy(json.loads(rendered.read_text()), there.s3)))
-    _ndr("spec", "push", "--config", config)
+    _ndr("spec", "push", "--config", config, "--table", TABLE)
     for name in PIPELINES:
         _ndr("pipelines", "push", name, "--config", config)
     _ndr("feature-store", "create", "--config", config)
-    with client("s3") as s3:
+    with closing(client("s3")) as s3:
         for file in sorted((folder / "in").rglob("*.json")):
             s3.upload_file(str(file), BUCKET, f"raw/{file.relative_to(folder / 'in')}")
     for schema in (MACHINES, RESULTS):
@@ -110,7 +110,7 @@ def _brief(step: Done) -> str:
 
 def _found(there: Account, end: datetime) -> dict[str, Any]:
     """What is there in the end, by the services themselves."""
-    with client("s3") as s3:
+    with closing(client("s3")) as s3:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="lake/")
         keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
         snapshot = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"inventory/snapshot_month={end:%Y-%m}/")

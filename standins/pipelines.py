@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ def execute(name: str, **parameters: str) -> list[Done]:
     Raises:
         StepError: one failed; those after it were not started.
     """
-    described = client("sagemaker").describe_pipeline(PipelineName=name)
+    with closing(client("sagemaker")) as sagemaker:
+        described = sagemaker.describe_pipeline(PipelineName=name)
     definition = json.loads(described["PipelineDefinition"])
     values = {each["Name"]: each.get("DefaultValue") for each in definition["Parameters"]} | parameters
     return [_step(step, values) for step in definition["Steps"]]

@@ -150,7 +150,6 @@ def test_our_command_line_understands_every_step(name: str) -> None:
         assert all(told.values()), f"{step} is not told {told}"
 
 
-@pytest.mark.xfail(strict=False, reason="ndr job does not read auto as the start of a batch yet")
 @pytest.mark.parametrize("name", [name for name, asked in PROMISED.items() if asked == BATCH])
 def test_a_job_finds_out_what_an_execution_leaves_out(name: str) -> None:
     for _, (_, *words) in started(name):

@@ -159,3 +159,23 @@ def test_every_job_says_which_of_its_arguments_is_missing(name: str) -> None:
     told = failure(ndr("job", name))
     assert (told["job"], told["exit_code"], told["action"]) == (name, 2, "mend_arguments")
     assert "--project-name" in told["message"]
+
+
+def test_a_step_that_accepts_refused_files_tells_them_and_is_done(config: Path, lake: Path, logs: Path) -> None:
+    (logs / "B0" / "broken.json.gz").write_bytes(b"\x1f\x8b not gzip")
+    answer = job("delta_builder", config, lake, *batch(0), "--accept-refused")
+    assert answer.code == 0
+    assert len(answer.data["refused"]) == 1
+    assert '"event": "refused"' in answer.err
+
+
+def test_of_several_machines_of_a_step_one_works(
+    config: Path, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "resourceconfig.json"
+    monkeypatch.setattr("ndr.cli.jobs.RESOURCES", told)
+    told.write_text(json.dumps({"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}))
+    assert "skipped" in done("delta_builder", config, lake, *batch(0))
+    assert not lake.exists()
+    told.write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}))
+    assert done("delta_builder", config, lake, *batch(0))["sessions"] == 8

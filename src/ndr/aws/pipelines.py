@@ -217,7 +217,7 @@ def _arguments(job: Job, defaults: PipelineDefaults) -> list[Any]:
     """The command line after the name of the job; values that a scheduler gives are parameters of the pipeline."""
     named = ("project_name", "feature_spec_version", *job.arguments)
     pairs = [[f"--{each.replace('_', '-')}", _get(parameter(each))] for each in named]
-    return [*(word for pair in pairs for word in pair), "--engine", defaults.engine]
+    return [*(word for pair in pairs for word in pair), "--accept-refused", "--engine", defaults.engine]
 
 
 def _environment(defaults: PipelineDefaults, region: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from ndr.cli.lakes import OpenLake
 from ndr.engine import Files
 from ndr.engines.parquet import arrow_schema
 from ndr.errors import SpecError
+from ndr.lake import partition_values
 from ndr.ledger import Part
 from ndr.run import files_of
 from ndr.summary import stored
@@ -24,7 +25,9 @@ from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.feature_groups import FeatureStore
 from ndr.tables.prediction_feature_join import Destination, Join
-from ndr.time import DAY, Interval
+from ndr.time import DAY, Interval, stamp
+
+_VERSIONS = ("feature_spec_version", "model_version")
 
 
 def deliver(opened: OpenLake, table: Table, within: Interval) -> dict[str, Any]:
@@ -56,22 +59,30 @@ def _parts(opened: OpenLake, table: Table, day: Interval, within: Interval) -> l
 
 
 def _bring(opened: OpenLake, table: Table, to: Destination, parts: Sequence[Part]) -> int:
-    files = files_of(table, [part for part in parts if part.path], opened.shop)
+    """Let the rows of parts be what the destination has of their windows; how many there are."""
     within = Interval(parts[0].key.start, parts[-1].key.start + table.every)
     if to.redshift and to.type == "redshift":
         from ndr.aws.copy import copy_rows  # noqa: PLC0415 - needs an extra
 
-        objects = [{"path": path, **fixed} for path, fixed in zip(files.paths, files.constants, strict=True)]
-        return int(copy_rows(to.redshift, table.columns, table.keys, objects, str(within)))
+        files = [_told(opened, table, part) for part in parts]
+        return copy_rows(to.redshift, table.columns, (table.at, *_VERSIONS), files, str(within))
     if to.iceberg is None:
         raise SpecError(f"jobs.prediction_feature_join.destination: nothing says where {to.type} is.")
     from ndr.sinks.iceberg import write  # noqa: PLC0415 - needs an extra
 
-    ids = {f"{part.table}@{part.key.known_at:%Y%m%dT%H%MZ}": part.id for part in parts}
-    made = write(
-        to.iceberg, table.columns, _rows(opened, table, files), batch=str(within), parts=ids, within=within, at=table.at
-    )
+    ids = {f"{part.table}@{stamp(part.key.known_at)}": part.id for part in parts}
+    rows = _rows(opened, table, files_of(table, [part for part in parts if part.path], opened.shop))
+    made = write(to.iceberg, table.columns, rows, batch=str(within), parts=ids, within=within, at=table.at)
     return int(made.rows)
+
+
+def _told(opened: OpenLake, table: Table, part: Part) -> dict[str, Any]:
+    """A part as COPY is told of it; one without rows by the window that then holds none."""
+    values = partition_values(part.version, part.key)
+    told = {name: values[name] for name in table.partitions}
+    if part.path:
+        return {"uri": opened.lake.path(part.path), "partitions": told, "rows": part.rows}
+    return {"partitions": {**told, table.at: table.at_value(part.key).isoformat(sep=" ")}}
 
 
 def _rows(opened: OpenLake, table: Table, files: Files) -> pa.Table:

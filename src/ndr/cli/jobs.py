@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import traceback
@@ -19,7 +20,7 @@ from ndr.cli.reference_jobs import REFERENCE_JOBS, machine_inventory_unload
 from ndr.cli.running import PARTLY_DONE
 from ndr.errors import NdrError, SpecError, UsageError, shown
 from ndr.jobs import BATCH, JOBS, REFERENCE, Job, job_named
-from ndr.log import start_logging
+from ndr.log import log, start_logging
 from ndr.places import lake_root
 from ndr.sources.imports import Batch
 from ndr.sources.inventory import parse_month
@@ -29,9 +30,11 @@ from ndr.time import DAY, SLICE, floor, parse_instant, stamp
 AUTO = "auto"
 EXIT_MESSAGE = Path("/opt/ml/output")
 """Where SageMaker looks for the last words of a processing job, if it runs there."""
+RESOURCES = Path("/opt/ml/config/resourceconfig.json")
+"""Where SageMaker tells which machines a step has."""
 _HELP = {
     "mini_batch_id": "name of the batch; auto for that of its quarter hour",
-    "batch_start_ts_iso": "UTC, start of the batch (default: a quarter hour before its end)",
+    "batch_start_ts_iso": "UTC, start of the batch; auto, as without it, is a quarter hour before its end",
     "batch_end_ts_iso": "UTC, end of the batch; with auto, any moment of the quarter hour after it",
     "reference_time_iso": "UTC, the midnight as of which it is made, or any moment of that day",
     "mode": "REGULAR for now, BACKFILL for the past",
@@ -50,6 +53,9 @@ def add_commands(commands: Any) -> None:
         _add_arguments(command, job)
         command.add_argument("--table", metavar="NAME", help="DynamoDB table of the JobSpecs")
         command.add_argument("--ledger-table", metavar="NAME", help="DynamoDB table of the ledger")
+        command.add_argument(
+            "--accept-refused", action="store_true", help="exit 0, not 4, when files or records were refused and told"
+        )
         command.add_argument("--engine", choices=("duckdb",), default="duckdb", help="what computes (default duckdb)")
         lakes.add_lake_options(command, required=False)
         command.set_defaults(run=_job)
@@ -78,6 +84,8 @@ def _job(options: argparse.Namespace) -> int:
 def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     start_logging(verbose=True)
     job = job_named(options.job)
+    if not _first_machine():
+        return {"skipped": "another machine of this step does the work"}, 0
     config = _config(options)
     if not job.arguments:
         return {"spec": _understood(config, job.name)}, 0
@@ -86,7 +94,10 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     opening = lakes.open_lake(options, existing=False, writes=True, config=config)
     with opening as opened, opened.lake.writing(options.wait):
         told = _do(options, job, opened)
-    return {"lake": options.lake, **told}, PARTLY_DONE if told.get("refused") or told.get("failed") else 0
+    refused = bool(told.get("refused") or told.get("failed"))
+    if refused:
+        log("refused", level=logging.WARNING, job=job.name, refused=told.get("refused"), failed=told.get("failed"))
+    return {"lake": options.lake, **told}, PARTLY_DONE if refused and not options.accept_refused else 0
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -108,6 +119,16 @@ def _config(options: argparse.Namespace) -> Config:
                 "is asked for; name the right file, or mend one of them."
             )
     return config
+
+
+def _first_machine() -> bool:
+    """Whether this is the machine that works, where SageMaker has started several for one step."""
+    try:
+        told = json.loads(RESOURCES.read_text())
+    except (OSError, ValueError):
+        return True
+    hosts = told.get("hosts") if isinstance(told, dict) else None
+    return not hosts or told.get("current_host") == min(hosts)
 
 
 def _understood(config: Config, job: str) -> dict[str, Any]:
@@ -134,7 +155,8 @@ def _batch(options: argparse.Namespace) -> Batch:
     end = parse_instant(options.batch_end_ts_iso)
     if options.mini_batch_id == AUTO:
         end = floor(end, SLICE)
-    start = parse_instant(options.batch_start_ts_iso) if options.batch_start_ts_iso else end - SLICE
+    said = options.batch_start_ts_iso
+    start = end - SLICE if said in {None, AUTO} else parse_instant(said)
     return batch_named(stamp(end - SLICE) if options.mini_batch_id == AUTO else options.mini_batch_id, start, end)
 
 

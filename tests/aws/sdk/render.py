@@ -107,7 +107,7 @@ def steps(jobs, names, parameters, defaults, session):
         found.append(
             ProcessingStep(
                 name=job,
-                step_args=container.run(arguments=[*arguments, "--engine", engine]),
+                step_args=container.run(arguments=[*arguments, "--accept-refused", "--engine", engine]),
                 depends_on=found[-1:] or None,
                 retry_policies=[
                     StepRetryPolicy(exception_types=platform, interval_seconds=10, backoff_rate=2.0, max_attempts=3),
