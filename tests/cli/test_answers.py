@@ -122,7 +122,7 @@ def test_build_makes_what_plan_lists_and_then_nothing(tmp_path: Path, lake: Path
 
 def test_lint_names_keys_without_a_meaning(tmp_path: Path) -> None:
     config = tmp_path / "old.yaml"
-    config.write_text("jobs: {delta_builder: {input: {s3_prefix: 's3://b/x'}}}\n", encoding="utf-8")
+    config.write_text("jobs: {delta_builder: {operators: [{type: count}]}}\n", encoding="utf-8")
     answer = ndr("spec", "lint", "--config", config, "--format", "json")
     assert answer.code == 0
-    assert [remark["key"] for remark in answer.data["remarks"]] == ["jobs.delta_builder.input"]
+    assert [remark["key"] for remark in answer.data["remarks"]] == ["jobs.delta_builder.operators"]
