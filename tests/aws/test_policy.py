@@ -125,7 +125,7 @@ def test_specs_are_read_and_the_ledger_is_written() -> None:
     specs, ledger = HERE.arn("dynamodb", "table/acme-specs"), HERE.arn("dynamodb", "table/acme-ledger")
     assert may(Call("dynamodb:Query", specs))
     assert not may(Call("dynamodb:PutItem", specs))
-    assert may(Call("dynamodb:ConditionCheckItem", ledger))
+    assert may(Call("dynamodb:UpdateItem", ledger))
     assert not may(Call("dynamodb:Scan", ledger))
     assert not may(Call("dynamodb:DeleteTable", ledger))
     assert not may(Call("dynamodb:PutItem", HERE.arn("dynamodb", "table/acme-ledger2")))

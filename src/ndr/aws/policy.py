@@ -30,8 +30,8 @@ INPUTS: Mapping[str, tuple[str, ...]] = {"delta_builder": ("input", "s3_prefix")
 """Job -> the key of its spec that says where raw logs lie."""
 _FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 _LEDGER = (
-    "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
-    "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem",
+    "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query",
+    "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 )  # fmt: skip
 _RECORDS = ("sagemaker:DescribeFeatureGroup", "sagemaker:PutRecord", "sagemaker:BatchWriteRecord")
 _SCORES = ("inference_predictions", "prediction_feature_join", "feature_store_ingest")
