@@ -107,7 +107,7 @@ class Imports:
         if not self._table.one(("settled", "-")):  # then nothing is
             return None
         open_slices, best = {micros(start) for start in self.unsettled()}, None
-        for item in self._table.backwards("arrivals", 10):
+        for item in self._table.backwards("arrivals", 4):
             last = item["sk"].split("#")[0]
             if not last or (best is not None and items.moment(last) <= best):
                 break

@@ -150,10 +150,9 @@ class LedgerTable:
                 self._ranges.setdefault(what, {})[low, high] = known
         return known
 
-    def backwards(self, what: str, limit: int = 0) -> Iterator[Item]:
-        """The items about something, the last first, read as far as asked for; ``limit`` of them at once."""
-        more = {"Limit": limit} if limit else {}
-        return self._pages(what, " ", "\U0010ffff", {"ScanIndexForward": False, **more})
+    def backwards(self, what: str, limit: int) -> Iterator[Item]:
+        """The items about something, the last first, read as far as asked for; first ``limit`` of them, then more."""
+        return self._pages(what, " ", "\U0010ffff", {"ScanIndexForward": False, "Limit": limit})
 
     def _pages(self, what: str, low: str, high: str, more: Mapping[str, Any]) -> Iterator[Item]:
         asked: dict[str, Any] = {
@@ -173,6 +172,8 @@ class LedgerTable:
             if "LastEvaluatedKey" not in page:
                 return
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            if "Limit" in more:
+                asked["Limit"] *= 2
 
     def write(self, changes: Changes) -> None:
         """Change items all at once; there must not be more of them than a transaction holds.
