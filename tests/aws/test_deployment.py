@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from aws.deployed import CONFIGS, ICEBERG, SMALL, WIDE, plain, resources
+from house.rooms import ROOT
 from ndr.aws.deployment import template
 from ndr.aws.deployment.chains import BASELINES, BATCHES
 from ndr.aws.pipelines import pipeline_definition, pipeline_name
@@ -183,6 +185,18 @@ def test_limits_of_aws_hold(config: Config) -> None:
         assert sum(len(json.dumps(document, separators=(",", ":"))) for document in documents) < limit, name
     for name, each in resources(config, "AWS::SageMaker::Pipeline").items():
         assert len(json.dumps(each["PipelineDefinition"])) < 100_000, name
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_page_explains_every_resource_and_parameter(config: Config) -> None:
+    page = (ROOT / "docs" / "aws" / "template.md").read_text(encoding="utf-8")
+    kinds = [
+        (r"Bucket\w+Policy", "Bucket…Policy"), (r"Bucket\w+", "Bucket…"), (r"\w+JobRole", "…JobRole"),
+        (r"\w+Pipeline", "…Pipeline"), (r"RedshiftFiles\d", "RedshiftFiles…"), (r"WorkgroupId\w+", "WorkgroupId…"),
+    ]  # fmt: skip
+    for name in (*template(config)["Resources"], *template(config)["Parameters"]):
+        told = next((said for pattern, said in kinds if re.fullmatch(pattern, name)), name)
+        assert f"`{told}`" in page, f"docs/aws/template.md does not tell of {name}"
 
 
 def rendered(capsys: pytest.CaptureFixture[str], *more: str) -> Any:
