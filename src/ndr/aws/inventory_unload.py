@@ -117,7 +117,8 @@ def _unloaded(run: _Run) -> Unloaded:
                 f"CREATE TEMPORARY TABLE {found} AS {run.source}",
                 f"CREATE TEMPORARY TABLE {fresh} AS {_fresh(found, held)}",
             )
-            read, named, machines, rows = session.one(_counting(found, fresh))
+            read, named, machines = session.one(_counting(found))
+            (rows,) = session.one(f"SELECT COUNT(*) FROM {fresh}")  # noqa: S608 - a name of ours
             wanted = Wanted(_renamed(fresh, run.columns), run.columns, rows)
             role = run.spec.redshift.iam_role
             made = unload_texts(session, files, wanted, f"{place}/new/", role, run.folder) if rows else []
@@ -149,10 +150,10 @@ def _fresh(found: str, known: str) -> str:
     )
 
 
-def _counting(found: str, fresh: str) -> str:
+def _counting(found: str) -> str:
     return (
-        f"SELECT COUNT(*), COUNT(CASE WHEN {_NAMED} THEN 1 END), COUNT(DISTINCT CASE WHEN {_NAMED} THEN ip END), "  # noqa: S608 - names of ours
-        f"(SELECT COUNT(*) FROM {fresh}) FROM {found}"
+        f"SELECT COUNT(*), COUNT(CASE WHEN {_NAMED} THEN 1 END), "  # noqa: S608 - names of ours
+        f"COUNT(DISTINCT CASE WHEN {_NAMED} THEN ip END) FROM {found}"
     )
 
 

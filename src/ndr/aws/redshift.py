@@ -124,7 +124,8 @@ class Session:
         else:
             named = {
                 "ClusterIdentifier": self._access.cluster_identifier, "WorkgroupName": self._access.workgroup_name,
-                "Database": self._access.database, "SecretArn": self._access.secret_arn, "DbUser": self._access.db_user,
+                "Database": self._access.database, "SecretArn": self._access.secret_arn,
+                "DbUser": None if self._access.secret_arn else self._access.db_user,
             }  # fmt: skip
             where = {name: value for name, value in named.items() if value}
         told = self._asked(
