@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ndr.errors import AdapterError, SpecError, shown
+from ndr.errors import AdapterError, SpecError, UsageError, shown
 from ndr.spec_store import (
     PARAMETERS,
     UNVERSIONED,
@@ -23,12 +23,13 @@ from ndr.spec_store import (
     MissingSpecError,
     SpecStore,
     StoredSpec,
+    config_from,
     differences,
     pipeline_defaults,
     plain,
     specs_of,
 )
-from ndr.specs import config_of, read_values, without_names
+from ndr.specs import Config, config_of, load_config, read_values, without_names
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
@@ -40,6 +41,37 @@ def file_store(path: str | Path) -> SpecStore:
     """The store of a file, or of a folder; what does not exist becomes a file where its name ends like one."""
     place = Path(path)
     return ConfigFile(place) if place.is_file() or place.suffix in _SUFFIXES else SpecFolder(place)
+
+
+def config_at(path: str | Path | None, project: str | None = None, version: str | None = None) -> Config:
+    """The configuration in a file or folder; without a path the defaults. What is not asked for is what is there.
+
+    Raises:
+        SpecError: it cannot be read, breaks a rule, or is of another project or version.
+        UsageError: a folder holds several projects or versions, and nobody says which.
+    """
+    if path is None or not Path(path).is_dir():
+        config = load_config(path)
+        for name, asked in (("project_name", project), ("feature_spec_version", version)):
+            if asked not in {None, getattr(config, name)}:
+                raise SpecError(
+                    f"{name} is {getattr(config, name)!r} in {shown(str(path), 200)}, and {asked!r} is asked for; "
+                    "name the right file, or mend one of them."
+                )
+        return config
+    store = SpecFolder(Path(path))
+    project = project or _only("project", store.place, store.projects())
+    named = {entry.version for entry in store.listing(project)}
+    version = version or _only("version", store.place, sorted(named - {UNVERSIONED}))
+    return config_from(store, project, version)
+
+
+def _only(what: str, place: str, found: list[str]) -> str:
+    if not found:
+        raise SpecError(f"the directory {place} holds no {what}; specs lie in <project>/<job>#<version>.yaml there.")
+    if len(found) > 1:
+        raise UsageError(f"{place} holds more than one {what}: {shown(', '.join(found), 300)}; say which.")
+    return found[0]
 
 
 class ConfigFile:
@@ -160,6 +192,14 @@ class SpecFolder:
             more = _stored(file, version).more
             found.append(Entry(job, version, *(_text(more.get(key)) for key in ("updated_at", "owner"))))
         return sorted(found, key=lambda entry: entry[:2])
+
+    def projects(self) -> list[str]:
+        """The projects that there are."""
+        if not self._root.is_dir():
+            return []
+        return sorted(
+            folder.name for folder in self._root.iterdir() if folder.is_dir() and _NAME.fullmatch(folder.name)
+        )
 
     def _files(self, project: str) -> dict[tuple[str, str], Path]:
         folder = self._root / _name(project)

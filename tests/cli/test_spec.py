@@ -188,15 +188,26 @@ def test_a_missing_version_is_told_with_those_that_exist(client: Any, tmp_path: 
         ("versions",),
         ("lint", "--project-name", "ndr"),
         ("show", "--config", "ndr.yaml", "--table", TABLE),
-        ("show", "--config", "ndr.yaml", "--feature-spec-version", "2"),
+        ("show", "--config", "two"),
+        ("show", "--config", "two", "--project-name", "ndr"),
+        ("push", "--config", "two", "--feature-spec-version", "1"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(client: Any, tmp_path: Path, monkeypatch, arguments: Any) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "ndr.yaml")
+    for name in ("ndr/fg_b_builder#1", "ndr/fg_b_builder#2", "other/fg_b_builder#1"):
+        (tmp_path / "two" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "two" / f"{name}.yaml").write_text("{}")
     answer = ndr("spec", *arguments)
     assert answer.code == 2, answer.err
     assert "Traceback" not in answer.err
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    answer = ndr("spec", "show", "--config", written(tmp_path / "ndr.yaml"), "--feature-spec-version", "2")
+    assert answer.code == 3
+    assert "'2' is asked for" in answer.err
 
 
 def test_without_a_table_the_variable_is_named(client: Any, tmp_path: Path, monkeypatch) -> None:
@@ -246,3 +257,7 @@ def test_json_in_a_folder_is_read_as_well(client: Any, tmp_path: Path) -> None:
     (folder / "fg_b_builder.json").write_text(json.dumps({"horizons": ["7d"]}), encoding="utf-8")
     shown = ndr("spec", "show", "--config", tmp_path / "specs", *NAMED, "--format", "json")
     assert shown.data["jobs"]["fg_b_builder"]["horizons"] == ["7d"]
+    (folder / "fg_b_builder#2.json").write_text(json.dumps({"spec": {"horizons": ["30d"]}, "owner": "me"}))
+    alone = ndr("spec", "show", "--config", tmp_path / "specs", "--format", "json")  # the only project and version
+    assert (alone.data["project_name"], alone.data["feature_spec_version"]) == ("ndr", "2")
+    assert alone.data["jobs"]["fg_b_builder"]["horizons"] == ["30d"]

@@ -16,7 +16,7 @@ from ndr.cli.logs import source_specs
 from ndr.cli.output import write_rows
 from ndr.errors import SpecError, UsageError, shown
 from ndr.lint import KINDS, Remark, remarks, stored_remarks
-from ndr.spec_files import SpecFolder, file_store
+from ndr.spec_files import config_at, file_store
 from ndr.spec_store import (
     Change,
     MissingSpecError,
@@ -26,7 +26,7 @@ from ndr.spec_store import (
     differences,
     stored_jobs,
 )
-from ndr.specs import JOBS, Config, load_config
+from ndr.specs import JOBS, Config
 from ndr.time import iso
 
 
@@ -85,9 +85,9 @@ def _named(options: argparse.Namespace) -> tuple[str, str]:
         UsageError: neither says.
     """
     project, version = options.project_name, options.feature_spec_version
-    if options.config and Path(options.config).is_file():
-        config = load_config(options.config)
-        project, version = project or config.project_name, version or config.feature_spec_version
+    if not (project and version) and options.config and Path(options.config).exists():
+        config = config_at(options.config, project, version)
+        project, version = config.project_name, config.feature_spec_version
     if not project or not version:
         raise UsageError("give --project-name and --feature-spec-version.")
     return project, version
@@ -102,17 +102,15 @@ def _understood(options: argparse.Namespace) -> tuple[Config, list[Remark]]:
     in_table = options.table or (options.project_name and not options.config)
     if in_table and options.config:
         raise UsageError("--config and --table are two places; name one of them.")
-    if not in_table and not (options.config and Path(options.config).is_dir() and options.project_name):
-        config = load_config(options.config)
-        for name in ("project_name", "feature_spec_version"):
-            if getattr(options, name) not in {None, getattr(config, name)}:
-                raise UsageError(f"{name} is {getattr(config, name)!r} in {shown(options.config, 200)}; ask for that.")
-        return config, []
-    store: SpecStore = _table(options) if in_table else SpecFolder(Path(options.config))
-    project, version = _named(options)
-    config = config_from(store, project, version)
+    if not in_table:
+        config = config_at(options.config, options.project_name, options.feature_spec_version)
+        if not options.config or Path(options.config).is_file():
+            return config, []
+    store = _table(options) if in_table else file_store(options.config)
+    project, version = _named(options) if in_table else (config.project_name, config.feature_spec_version)
     stored = stored_jobs(store, project, version)
-    return config, stored_remarks(stored, project, version, store.listing(project))
+    about = stored_remarks(stored, project, version, store.listing(project))
+    return config_from(store, project, version), about
 
 
 def _whole(config: Config) -> dict[str, Any]:
