@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import SystemRandom
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 
 from ndr.errors import AdapterError, DataError, DeclarationError, shown
+from ndr.log import log
 from ndr.table import Columns
 from ndr.tables.destinations import IcebergTable
 from ndr.time import Interval
@@ -97,7 +98,9 @@ def write(  # noqa: PLR0913 - the facts of one batch
     except ImportError as error:
         raise AdapterError("Iceberg needs pyiceberg, which is not here; install ndr[iceberg].") from error
     given = _batch(columns, rows, batch, parts, within, at, properties)
-    return _patiently(lambda: iceberg_tables.replace(spec, given), spec.table, patience or Patience())
+    written = _patiently(lambda: iceberg_tables.replace(spec, given), spec.table, patience or Patience())
+    log("Iceberg batch", batch=batch, **asdict(written))
+    return written
 
 
 def arrow_schema(columns: Columns) -> pa.Schema:
@@ -164,5 +167,8 @@ def _patiently(attempt: Callable[[], Written], table: str, patience: Patience) -
                     f"{error} Tried {tried} times; table {table} holds the batch as it was before, or whole. "
                     "Run the same command again later."
                 ) from error.__cause__
-        patience.sleep(chance.uniform(0, min(patience.pause * 2 ** (tried - 1), patience.longest)))
+            reason = str(error)
+        wait = chance.uniform(0, min(patience.pause * 2 ** (tried - 1), patience.longest))
+        log("Iceberg asked again", table=table, reason=reason, wait=wait)
+        patience.sleep(wait)
     raise IcebergBusyError(f"table {table} of Iceberg was not tried: attempts is {patience.attempts}.")

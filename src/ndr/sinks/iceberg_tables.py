@@ -103,6 +103,9 @@ def _made(catalog: Catalog, name: str, batch: Batch) -> Table:
 
 def _grow(change: Transaction, name: str, schema: pa.Schema) -> None:
     """Add the columns that a table lacks, and widen those that are too narrow."""
+    there = {field.name: _kind(field) for field in change.table_metadata.schema().as_arrow()}
+    if all(there.get(field.name) == _kind(field) for field in schema):
+        return  # the usual case; to look closer takes longer than to write the files
     try:
         with change.update_schema() as update:
             update.union_by_name(schema)
@@ -111,6 +114,11 @@ def _grow(change: Transaction, name: str, schema: pa.Schema) -> None:
             f"table {name} of Iceberg cannot take these columns: {shown(str(error), 300)}. Iceberg adds columns and "
             "widens types, and no more; name another table in destination.iceberg.table."
         ) from error
+
+
+def _kind(field: pa.Field) -> str:
+    """The type of a column, however Arrow lays it out in memory."""
+    return str(field.type).replace("large_", "").replace("<item:", "<element:")
 
 
 def _overwrite(change: Transaction, batch: Batch, versions: Mapping[str, tuple[str, ...]]) -> None:
