@@ -189,7 +189,7 @@ except AdapterError as error:
     print(error)
 """
     command = [sys.executable, "-c", script]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own line
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)  # noqa: S603 - our own line
     assert "ndr[iceberg]" in told.stdout, told.stderr
 
 

@@ -59,7 +59,7 @@ def test_writers_of_different_batches_all_succeed(tmp_path: Path) -> None:
         start(one)
         start(other)
         for process in (one, other):
-            _, complaints = process.communicate(timeout=60)
+            _, complaints = process.communicate(timeout=180)
             assert process.returncode == 0, complaints
     assert seen() == {later(quarter): [f"{'aabb'[quarter]}.{n}" for n in range(3)] for quarter in range(4)}
 
@@ -69,7 +69,7 @@ def test_writers_of_the_same_batch_leave_the_rows_of_one() -> None:
 
     def one(host: str) -> None:
         given = rows(*(f"{host}.{n}" for n in range(3)))
-        begin.wait(30)
+        begin.wait(120)
         put(given, part=host)
 
     with ThreadPoolExecutor(4) as threads:
@@ -149,7 +149,7 @@ def test_a_writer_that_dies_at_its_commit_leaves_the_old_rows_or_the_young(
     put(rows("old.0", "old.1", "old.2"), part="old")
     with writer(tmp_path, "young", "young", 0, death=death) as process:
         start(process)
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(180) == -signal.SIGKILL
     assert seen() == {T: [f"{left}.{n}" for n in range(3)]}
     assert put(rows("young.0", "young.1", "young.2"), part="young").fresh == (left == "old")
     assert seen() == {T: ["young.0", "young.1", "young.2"]}
