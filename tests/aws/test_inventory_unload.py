@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -118,6 +119,23 @@ def test_a_snapshot_is_published_under_its_month(assets: Warehouse, way: str, tm
     assert publish(spec, MARCH, found) == place
     assert assets.keys("inventory/") == [success, *files]
     assert found.way == way
+
+
+def test_what_lies_there_already_is_not_published_again(assets: Warehouse, tmp_path: Path) -> None:
+    """A lake whose machines lie at the same place has them there when its import is done."""
+    spec = spec_of(assets)
+    found = unload(spec, MARCH, {}, tmp_path, fast)
+    month = "inventory/snapshot_month=2026-03"
+    part = pa.table({"ip_address": [FRESH[0][0]], "machine_name": [FRESH[0][1]], "active": [None]})
+    assets.put(f"{month}/part.parquet", part)
+    assets.put(f"{month}/other.parquet", pa.table({"x": [1]}))
+    publish(spec, MARCH, found)
+    _, made, *others = assets.keys(f"{month}/")
+    assert others == [f"{month}/other.parquet", f"{month}/part.parquet"]
+    assert sorted(tuple(row.values()) for row in assets.read(made)) == FRESH[1:]
+    again = unload(spec, MARCH, {}, tmp_path, fast)
+    publish(spec, MARCH, again)
+    assert len(assets.keys(f"{month}/")) == 4
 
 
 def test_success_is_written_last(assets: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,10 @@ RUNS = "_runs"
 _NAMED = "ip <> '' AND name <> ''"
 
 
+class _OtherColumnsError(AdapterError):
+    """A file of a snapshot is not as the spec says."""
+
+
 @dataclass(frozen=True)
 class Unloaded:
     """Machines that are new or have another name: files of this machine, with the columns of the spec's output."""
@@ -197,22 +201,40 @@ def _write(path: Path, columns: tuple[str, str], rows: Iterable[tuple[str, str]]
 
 
 def publish(spec: InventoryUnload, month: datetime, unloaded: Unloaded) -> str:
-    """Put the files where the snapshot of their month lies, ``_SUCCESS`` last, and clear the run; return where that is.
+    """Put the machines where the snapshot of their month lies, ``_SUCCESS`` last, and clear the run; return that place.
 
-    A file is called by its content: publishing it again changes nothing. What the month held before stays.
+    What the month holds already stays and is not written again, be it of an earlier try or a part of a lake that lies
+    there. A file is called by its content.
 
     Raises:
+        AdapterError: a file of the month cannot be read.
         ServiceError: S3 refuses, or cannot be asked.
     """
     target = f"{spec.output.s3_prefix}/snapshot_month={month:%Y-%m}"
     with Files() as files:
         for path in unloaded.files:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-            files.put(f"{target}/new-{digest}.parquet", path)
+            copy = path.with_name("held.parquet")
+            held = {pair for uri in files.listed(target) for pair in _held(files, uri, copy, spec)}
+            rows = [pair for pair in _pairs(path, path.name, spec) if pair not in held]
+            if rows:
+                _write(copy, (spec.output.ip_output_column, spec.output.name_output_column), rows)
+                digest = hashlib.sha256(copy.read_bytes()).hexdigest()[:32]
+                files.put(f"{target}/new-{digest}.parquet", copy)
         files.put(f"{target}/_SUCCESS", b"")
         if unloaded.run:
             files.forget(unloaded.run)
     return f"{target}/"
+
+
+def _held(files: Files, uri: str, copy: Path, spec: InventoryUnload) -> Iterator[tuple[str, str]]:
+    """The machines of a file of a snapshot; of one that others keep there with other columns, none."""
+    if not _is_snapshot(uri):
+        return iter(())
+    files.get(uri, copy)
+    try:
+        return _pairs(copy, uri, spec)
+    except _OtherColumnsError:
+        return iter(())
 
 
 def published(spec: InventoryUnload, scratch: Path) -> dict[str, str]:
@@ -245,7 +267,7 @@ def _pairs(path: Path, uri: str, spec: InventoryUnload) -> Iterator[tuple[str, s
             rows = file.read(columns=wanted)
             ips, names = (rows.column(column).cast(pa.string()).to_pylist() for column in wanted)
     except KeyError:
-        raise AdapterError(
+        raise _OtherColumnsError(
             f"{shown(uri, 300)} has the columns {shown(str(columns), 200)} and not {wanted}: see in the spec what "
             "output.ip_output_column and name_output_column are, or remove the file."
         ) from None
