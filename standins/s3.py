@@ -19,6 +19,8 @@ from standins.credentials import REGION, environment
 _KINDS = ("master", "volume", "filer", "s3")
 _TRIES = 3
 _PATIENCE = 60.0
+_GROWTH = "[master.volume_growth]\ncopy_1 = 1\n"
+"""Volumes made at once for a bucket; tests make many buckets and put little into each."""
 _WATCHED = 'exec 3<&0; "$@" & server=$!; { read -r _; kill -9 $server; } <&3 2>/dev/null & wait $server'
 """A shell that ends the server when its own standard input is closed, so also when whoever started it is killed."""
 
@@ -102,6 +104,7 @@ def _command(home: Path, ports: list[int]) -> list[str]:
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
     (home / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    (home / "master.toml").write_text(_GROWTH)
     (home / "data").mkdir()
     here = Path(sysconfig.get_path("scripts")) / "weed"
     program = str(here) if here.is_file() else shutil.which("weed")
@@ -113,7 +116,7 @@ def _command(home: Path, ports: list[int]) -> list[str]:
         program, "-logtostderr", "server", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         *listening, "-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={home / 'identities.json'}",
         "-s3.iam=false", "-s3.autoCreateBucket=false", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
-        "-volume.max=50", "-volume.minFreeSpace=64MiB",
+        "-volume.max=5000", "-volume.minFreeSpace=64MiB",
     ]  # fmt: skip
 
 

@@ -51,19 +51,30 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _kept(rows: duckdb.DuckDBPyRelation, content: Files) -> duckdb.DuckDBPyRelation:
-    """The rows with the values that are wanted."""
-    for column, values in content.only.items():
-        rows = rows.filter(duckdb.ColumnExpression(column).isin(*map(duckdb.ConstantExpression, values)))
-    return rows
+def _said(value: object) -> str:
+    """A value as an SQL expression."""
+    return str(sge.convert(value).sql("duckdb"))
 
 
-def _by_value(rows: duckdb.DuckDBPyRelation, column: str) -> dict[str, dict[str, int]]:
-    """Value of the column -> file -> rows."""
-    found: dict[str, dict[str, int]] = {}
-    for path, value, count in rows.aggregate(f"{_PATH}, {quoted(column)}, count(*)").fetchall():
-        found.setdefault(value, {})[path] = count
-    return found
+def _read(content: Files, **options: bool) -> str:
+    """The files as a table of SQL, with the path of each row's file.
+
+    Text, and none of DuckDB's relations: each step of those looks at the files again, while no other thread may run.
+    """
+    more = "".join(f", {name} = {str(value).lower()}" for name, value in options.items())
+    return f"read_parquet([{', '.join(map(_said, content.paths))}], filename = true{more})"
+
+
+def _kept(content: Files) -> list[str]:
+    """Conditions of the rows with the values that are wanted."""
+    return [
+        f"{quoted(column)} IN ({', '.join(map(_said, values))})" if values else "false"
+        for column, values in content.only.items()
+    ]
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 class DuckDB:
@@ -143,28 +154,37 @@ class DuckDB:
         self, inputs: Mapping[str, Files | Rows], column: str, values: Sequence[str], most: int
     ) -> dict[str, dict[str, dict[str, int]]]:
         """Input -> value of the column -> file -> rows; nothing when there are no more rows than ``most``."""
+        read = {
+            name: _read(files) + _where(_kept(files))
+            for name, files in inputs.items()
+            if isinstance(files, Files) and files.paths and column in files.columns
+        }
         with self._translated(inputs):
-            read = {
-                name: _kept(self._con.read_parquet(list(files.paths), filename=True), files)
-                for name, files in inputs.items()
-                if isinstance(files, Files) and files.paths and column in files.columns
-            }
-            if sum(count for rows in read.values() for (count,) in rows.count("*").fetchall()) <= most:
+            counts = [self._con.execute(f"SELECT count(*) FROM {rows}").fetchall() for rows in read.values()]  # noqa: S608 - quoted
+            if sum(count for ((count,),) in counts) <= most:
                 return {}
-            found = {name: _by_value(rows, column) for name, rows in read.items()}
+            found = {name: self._by_value(rows, column) for name, rows in read.items()}
         return found if all(value in values for by_value in found.values() for value in by_value) else {}
+
+    def _by_value(self, rows: str, column: str) -> dict[str, dict[str, int]]:
+        """Value of the column -> file -> rows."""
+        found: dict[str, dict[str, int]] = {}
+        counted = f"SELECT {_PATH}, {quoted(column)}, count(*) FROM {rows} GROUP BY ALL"  # noqa: S608 - quoted
+        for path, value, count in self._con.execute(counted).fetchall():
+            found.setdefault(value, {})[path] = count
+        return found
 
     def _made(self, query: str, piece: Piece, sorting: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of a piece, in order."""
-        order = [duckdb.ColumnExpression(c) for c in sorting]
+        order = f" ORDER BY {', '.join(map(quoted, sorting))}" if sorting else ""
         with self._offered(piece.inputs), self._held_back(2 if piece.values else 1):
             if len(piece.columns) == 1:
-                yield from self._con.sql(query).sort(*order).to_arrow_reader(_BATCH_ROWS)
+                yield from self._con.sql(f"FROM ({query}){order}").to_arrow_reader(_BATCH_ROWS)
                 return
             beside = []
             for group in piece.columns:
                 part = narrowed(query, piece.inputs, [*sorting, *group], self.name)
-                beside.append(self._con.sql(part).sort(*order).to_arrow_table())
+                beside.append(self._con.sql(f"FROM ({part}){order}").to_arrow_table())
         yield from put_together(beside, sorting).to_batches(_BATCH_ROWS)
 
     @contextmanager
@@ -224,13 +244,13 @@ class DuckDB:
             nothing = ", ".join(f"NULL::{_SQL[dtype]} AS {quoted(c)}" for c, dtype in content.columns.items())
             self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT {nothing} WHERE false")
             return
-        self._files(name, content).create_view(name, replace=True)
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {self._files(name, content)}")
 
-    def _files(self, name: str, content: Files) -> duckdb.DuckDBPyRelation:
-        """The files as one table, with the columns that they do not hold."""
+    def _files(self, name: str, content: Files) -> str:
+        """A query of the files as one table, with the columns that they do not hold."""
         fixed = list(content.constants or [{}] * len(content.paths))
         same = fixed[0] if all(values == fixed[0] for values in fixed) else {}
-        rows = self._con.read_parquet(list(content.paths), hive_partitioning=False, filename=True)
+        rows = _read(content, hive_partitioning=False)
         if fixed[0] and not same:
             names = [column for column in content.columns if column in fixed[0]]
             columns = [
@@ -238,15 +258,13 @@ class DuckDB:
             ]
             beside = pa.Table.from_arrays([pa.array(content.paths), *columns], [_PATH, *names])
             self._con.register(_BESIDE + name, beside)
-            rows = rows.set_alias("files").join(self._con.table(_BESIDE + name).set_alias("beside"), _PATH)
-        rows = rows.select(
-            *(
-                (duckdb.ConstantExpression(same[c]) if c in same else duckdb.ColumnExpression(c)).cast(_SQL[d]).alias(c)
-                for c, d in content.columns.items()
-            )
+            rows += f" JOIN {quoted(_BESIDE + name)} USING ({_PATH})"
+        made = ", ".join(
+            f"CAST({_said(same[column]) if column in same else quoted(column)} AS {_SQL[dtype]}) AS {quoted(column)}"
+            for column, dtype in content.columns.items()
         )
+        wanted = _kept(content)
         if content.within:
             column, start, end = content.within
-            moment = duckdb.ColumnExpression(column)
-            rows = rows.filter((moment >= duckdb.ConstantExpression(start)) & (moment < duckdb.ConstantExpression(end)))
-        return _kept(rows, content)
+            wanted += [f"{quoted(column)} >= {_said(start)}", f"{quoted(column)} < {_said(end)}"]
+        return f"SELECT * FROM (SELECT {made} FROM {rows}) AS files{_where(wanted)}"  # noqa: S608 - quoted, every part
