@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from pg8000.exceptions import DatabaseError
 from pydantic import ValidationError
 
+from aws.warehouse import ROLE, Warehouse
 from ndr import sql
 from ndr.aws.copy_statements import columns_of, deleted, key_named
 from ndr.tables.destinations import RedshiftTable
 from ndr.tables.inventory_unload import InventoryUnload
-
-ROLE = "arn:aws:iam::123456789012:role/redshift-s3"
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,47 @@ def test_quotes_in_quotes_stay_quotes() -> None:
 @pytest.mark.parametrize("text", ["active", "NOT gone", "a = 1 OR b IS NULL", "ip IN (SELECT ip FROM t)", "TRUE"])
 def test_conditions_of_all_kinds_are_conditions(text: str) -> None:
     assert sql.redshift_condition(text)
+
+
+# What quoting goes wrong with.
+PIECES = (
+    "'", '"', "''", "--", "/*", "*/", ";", "$", "%s", ":a", "\u2019", "\u00df", "\U0001f600", " ", "x", "{", ")",
+    "\u0000", "\\", "\n",
+)  # fmt: skip
+
+
+def test_a_database_reads_what_was_quoted_as_it_was(warehouse: Warehouse) -> None:
+    chance = random.Random(5)  # noqa: S311 - no secret
+    read = refused = 0
+    for _ in range(400):
+        value = "".join(chance.choices(PIECES, k=chance.randint(0, 6)))
+        try:
+            quoted = sql.text(value)
+        except ValueError:
+            refused += 1
+            assert {"\x00", "\\", "\n"} & set(value)
+            continue
+        read += 1
+        ((found, again),) = warehouse.sql(f"SELECT {quoted}, {sql.text(quoted)}")
+        assert (found, again) == (value, quoted)
+    assert read > 100
+    assert refused > 100
+
+
+def test_a_condition_that_is_written_anew_stays_in_its_brackets(warehouse: Warehouse) -> None:
+    chance = random.Random(6)  # noqa: S311 - no secret
+    parts = ("a = 1", "OR", "AND", "(", ")", "'", "''", "--", "/*", "*/", ";", "NOT", "b IS NULL", "DROP TABLE t", "x")
+    taken = asked = 0
+    for _ in range(1_500):
+        text = " ".join(chance.choices(parts, k=chance.randint(1, 5)))
+        try:
+            written = sql.redshift_condition(text)
+        except ValueError:
+            continue
+        taken += 1
+        with suppress(DatabaseError):  # its types may not fit
+            kept = warehouse.sql(f"SELECT 1 FROM (SELECT 1 AS a, 2 AS b, TRUE AS x) AS t WHERE FALSE AND ({written})")  # noqa: S608 - what is tested
+            assert kept == [], text
+            asked += 1
+    assert taken > 50
+    assert asked > taken / 2
