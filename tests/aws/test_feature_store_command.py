@@ -23,13 +23,16 @@ from ndr.tables import TABLES
 from ndr.tables.feature_groups import STORED
 
 TABLE_OF = {f"ndr-soc-{table}": TABLES[table] for table in STORED}
+MIDNIGHT = MONDAY + 2 * DAY
+LAST = ("--from", (MIDNIGHT - DAY / 12).isoformat(), "--to", (MIDNIGHT + DAY / 48).isoformat())
+"""The last windows, before and after the baselines of both horizons come into force."""
 FAST = {"backoff_seconds": 0.002, "records_per_second": 50_000, "max_workers": 8}
 
 
 def configuration(path: Path, **values: Any) -> Path:
+    baselines = BASELINES | {"schedule": "monthly", "safety_gaps": {"1d": {"tail_days": 0}, "2d": {"tail_days": 0}}}
     jobs = {
-        "fg_b_builder": BASELINES | {"schedule": "monthly"}, "fg_c_builder": {"metrics": METRICS},
-        "feature_store_ingest": FAST | values,
+        "fg_b_builder": baselines, "fg_c_builder": {"metrics": METRICS}, "feature_store_ingest": FAST | values,
     }  # fmt: skip
     path.write_text(json.dumps({"project_name": "soc", "jobs": jobs}), encoding="utf-8")
     return path
@@ -37,9 +40,9 @@ def configuration(path: Path, **values: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with three days of a few sessions, and deviations of its last windows from two horizons."""
+    """A lake with two days of a few sessions, and deviations of its last windows from two horizons."""
     folder = tmp_path_factory.mktemp("features")
-    log = write(folder / "logs.json", [*some(MONDAY, 3 * 96, 96), *some(MONDAY + 3 * DAY, 2)])
+    log = write(folder / "logs.json", [*some(MONDAY, 2 * 96, 96), *some(MIDNIGHT, 2)])
     run(folder / "lake", log, "--config", configuration(folder / "config.json"))
     return folder / "lake"
 
@@ -67,23 +70,24 @@ def made(config: Path, *arguments: object) -> Answer:
 
 
 def keys(lake: Path, table: Table) -> list[tuple[Any, ...]]:
-    """The keys of every row of a table, with the horizon that only the path holds."""
+    """The keys of the rows of the last windows of a table, with the horizon that only the path holds."""
     rows = []
     for path in sorted((lake / table.name).rglob("*.parquet")):
         fixed = dict(step.split("=") for step in path.relative_to(lake).parts[1:-1])
         for row in pq.ParquetFile(path).read([k for k in table.keys if k not in fixed]).to_pylist():
-            rows.append(tuple((row | fixed)[key] for key in table.keys))  # noqa: PERF401 - two loops in one are no clearer
+            told = row | fixed
+            rows += [tuple(told[key] for key in table.keys)] if row["window_end_ts"] > MIDNIGHT - DAY / 12 else []
     return rows
 
 
 def test_every_row_of_a_lake_is_one_record(built: Path, store: Store, tmp_path: Path) -> None:
     config = configuration(tmp_path / "config.json", records_per_call=10)
     made(config)
-    told = sent(built, config)
+    told = sent(built, config, *LAST)
     assert {row["table"] for row in told} == set(STORED)
     for group, table in TABLE_OF.items():
         rows = keys(built, table)
-        assert len(set(rows)) == len(rows) > 40
+        assert len(set(rows)) == len(rows) > 20
         assert len(store.of(group)) == len(rows)
         assert Counter(key for name, key, _ in store.puts if name == group).most_common(1)[0][1] == 1
         assert next(row["sent"] for row in told if row["table"] == table.name) == len(rows)
@@ -94,7 +98,7 @@ def test_both_horizons_of_a_window_are_records_of_their_own(built: Path, store: 
     """``record_id`` alone would let the one take the place of the other."""
     config = configuration(tmp_path / "config.json", feature_groups={"fg_c": "deviations"})
     made(config)
-    sent(built, config)
+    sent(built, config, *LAST)
     by_id: dict[str, set[str]] = {}
     for key, record in store.of("deviations").items():
         by_id.setdefault(record["record_id"], set()).add(record["baseline_horizon"])
@@ -105,10 +109,21 @@ def test_both_horizons_of_a_window_are_records_of_their_own(built: Path, store: 
 def test_what_a_record_says_is_what_the_row_says(built: Path, store: Store, tmp_path: Path) -> None:
     config = configuration(tmp_path / "config.json")
     made(config, "--group", "fg_a")
-    sent(built, config, "--group", "fg_a")
-    columns = ("record_id", "sessions_cnt", "bytes_src_sum", "deny_ratio", "duration_mean", "is_weekend", "time_band")
+    sent(built, config, "--group", "fg_a", *LAST)
+    columns = (
+        "record_id",
+        "window_end_ts",
+        "sessions_cnt",
+        "bytes_src_sum",
+        "deny_ratio",
+        "duration_mean",
+        "is_weekend",
+        "time_band",
+    )
     found = store.of("ndr-soc-fg_a")
-    for row in stored_rows(built, "fg_a", *columns):
+    last = [row for row in stored_rows(built, "fg_a", *columns) if row["window_end_ts"] > MIDNIGHT - DAY / 12]
+    assert len(last) == len(found) > 20
+    for row in last:
         record = found[row["record_id"]]
         assert record["record_id"].endswith(record["window_end_ts"])
         for name in ("sessions_cnt", "bytes_src_sum", "is_weekend"):
@@ -120,21 +135,21 @@ def test_what_a_record_says_is_what_the_row_says(built: Path, store: Store, tmp_
 def test_sending_again_changes_nothing(built: Path, store: Store, tmp_path: Path) -> None:
     config = configuration(tmp_path / "config.json", feature_groups={"predictions": "scores"})
     made(config)
-    sent(built, config)
+    sent(built, config, *LAST)
     before = store.of("scores")
-    sent(built, config)
+    sent(built, config, *LAST)
     assert store.of("scores") == before
 
 
 def test_an_interval_is_sent_alone(built: Path, store: Store, tmp_path: Path) -> None:
     config = configuration(tmp_path / "config.json")
     made(config, "--group", "fg_a")
-    bounds = ("--from", "2026-03-04T10:00", "--to", "2026-03-04T10:30", "--group", "fg_a")
+    bounds = ("--from", "2026-03-03T10:00", "--to", "2026-03-03T10:30", "--group", "fg_a")
     (counted,) = sent(built, config, *bounds, "--dry-run")
     assert not store.puts
     (told,) = sent(built, config, *bounds)
     ends = {record["window_end_ts"] for record in store.of("ndr-soc-fg_a").values()}
-    assert ends == {"2026-03-04T10:15:00Z", "2026-03-04T10:30:00Z"}
+    assert ends == {"2026-03-03T10:15:00Z", "2026-03-03T10:30:00Z"}
     assert told["sent"] == counted["rows"] == len(store.of("ndr-soc-fg_a")) > 0
 
 
@@ -166,7 +181,7 @@ def test_both_stores_get_every_row_once(
     )  # fmt: skip
     made(config)
     for _ in range(2):
-        online, offline = sent(built, config)
+        online, offline = sent(built, config, *LAST)
     s3 = client(moto_server)
     found = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     for number, key in enumerate(found):
