@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import baselines, bounded, cold, current, deviations, history, imports, large, slices
+from benchmarks import baselines, bounded, cold, current, deviations, feature_store, history, imports, large, slices
 from benchmarks.measure import Line
 from benchmarks.report import page, table
 from benchmarks.settings import Setting
@@ -23,6 +23,7 @@ FIGURES: dict[str, Callable[[Setting], list[Line]]] = {
     "import": imports.measured,
     "history": history.measured,
     "cold": cold.measured,
+    "feature_store": feature_store.measured,
     "memory": large.measured,
     "fg_b_memory": bounded.measured,
 }
