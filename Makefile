@@ -11,10 +11,10 @@ UV     := uv==0.13.9
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint types format demo bench docs sdk lock clean
+.PHONY: help setup test lint types format demo demo-aws bench docs sdk lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything in requirements.lock and ndr itself
 
@@ -50,6 +50,9 @@ format: setup ## let ruff mend what it can
 
 demo: setup ## simulate a small network, run it, show who stands out
 	@$(BIN)/ndr demo
+
+demo-aws: setup ## the same on AWS: an account of local stand-ins, from nothing to scored batches
+	@$(BIN)/python -m standins.demo
 
 bench: setup ## print speed and memory; ARGS='--large --record' writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -114,7 +114,7 @@ class LocalLake:
     def __init__(self, root: str | Path) -> None:
         text = str(root)
         if "://" in text and not text.startswith("file://"):
-            raise UsageError(f"the lake {shown(text)!r} is no local folder; only local lakes can be written so far.")
+            raise UsageError(f"the lake {shown(text)!r} is no folder: name one of this machine, or s3://bucket/folder.")
         self.root = Path(text.removeprefix("file://")).absolute()
         try:
             self.root.mkdir(parents=True, exist_ok=True)

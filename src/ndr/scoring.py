@@ -49,6 +49,8 @@ class LakeModels:
         self._known: list[Scorer | None] = []
         self.provisional = False
         """Whether the model in force is the lake's own, trained while there were provisional baselines only."""
+        self.folder: Path | None = None
+        """Where the files of the model in force lie on this machine, once it is loaded; none of an endpoint."""
 
     def in_force(self) -> Scorer | None:
         """The model that scores, loaded when it is first asked for.
@@ -88,6 +90,7 @@ class LakeModels:
         detector, manifest = artefacts.load(folder)
         if manifest.inputs.get("features") == _features(self._config):
             self.provisional = not named and manifest.inputs.get("baselines") == PROVISIONAL
+            self.folder = folder
             return detector.for_budget(inference(self._config).alert_share)
         if named:
             raise ModelError(

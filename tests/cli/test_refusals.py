@@ -37,7 +37,7 @@ def refused(answer: Answer, code: int, *words: str) -> None:
         ("plan fg_a --lake L", ["there is no lake in 'L'"]),
         ("build fg_a --lake L", ["there is no lake"]),
         ("show fg_a --lake L", ["there is no lake"]),
-        ("run . --lake s3://bucket/lake", ["'s3://bucket/lake'", "only local lakes"]),
+        ("run . --lake gs://bucket/lake", ["'gs://bucket/lake'", "no folder"]),
         ("spec", ["ACTION"]),
         ("spec lnit", ["lnit"]),
     ],

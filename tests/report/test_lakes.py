@@ -69,7 +69,7 @@ def lake(made: tuple[Path, tuple[str, Path]]) -> Iterator[OpenLake]:
 
 @pytest.fixture
 def findings(lake: OpenLake) -> Findings:
-    return gather(lake.shop, "a lake", None, 25, model_of(lake.shop, lake.lake.root))
+    return gather(lake.shop, "a lake", None, 25, model_of(lake.shop.model, lake.models.folder))
 
 
 def report(made: tuple[Path, tuple[str, Path]], out: Path, *more: object) -> Answer:

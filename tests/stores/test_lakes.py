@@ -197,7 +197,7 @@ def test_leftovers_of_a_killed_writer_are_cleared(store: Any) -> None:
 
 @pytest.mark.parametrize("root", ["s3://bucket/lake", "gs://bucket", "http://host/lake"])
 def test_a_lake_of_another_kind_is_refused(root: str) -> None:
-    with pytest.raises(UsageError, match="only local lakes"):
+    with pytest.raises(UsageError, match="is no folder"):
         LocalLake(root)
 
 

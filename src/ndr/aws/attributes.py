@@ -34,7 +34,7 @@ def encoded(value: Any, where: str) -> dict[str, Any]:
 
 
 def _number_text(value: float, where: str) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 10**_DIGITS:
+    if not isinstance(value, int) and value.is_integer() and abs(value) < 10**_DIGITS:
         value = int(value)
     if isinstance(value, int) and abs(value) >= 10**_DIGITS:
         raise SpecError(f"{shown(where, 300)}: the number has more than {_DIGITS} digits, which DynamoDB cannot keep.")

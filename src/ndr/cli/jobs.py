@@ -24,7 +24,9 @@ from ndr.log import log, start_logging
 from ndr.places import lake_root
 from ndr.sources.imports import Batch
 from ndr.sources.inventory import parse_month
-from ndr.specs import Config, load_config
+from ndr.spec_files import config_at
+from ndr.spec_store import config_from
+from ndr.specs import Config
 from ndr.time import DAY, SLICE, floor, parse_instant, stamp
 
 AUTO = "auto"
@@ -101,24 +103,17 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    """The JobSpecs, from DynamoDB or from a file, which must be of the same project and version.
+    """The JobSpecs, from DynamoDB or from files, which must be of the same project and version.
 
     Raises:
-        SpecError: the file is about another project or version, or a spec breaks a rule.
+        SpecError: there are none, or a spec breaks a rule.
     """
-    if not options.config:
-        from ndr.aws.spec_store import DynamoStore  # noqa: PLC0415 - needs an extra
-        from ndr.spec_store import config_from  # noqa: PLC0415
+    project, version = options.project_name, options.feature_spec_version
+    if options.config:
+        return config_at(options.config, project, version)
+    from ndr.aws.spec_store import DynamoStore  # noqa: PLC0415 - needs an extra
 
-        return config_from(DynamoStore(options.table), options.project_name, options.feature_spec_version)
-    config = load_config(options.config)
-    for name in ("project_name", "feature_spec_version"):
-        if getattr(config, name) != getattr(options, name):
-            raise SpecError(
-                f"{name} is {getattr(config, name)!r} in {shown(options.config, 200)}, and {getattr(options, name)!r} "
-                "is asked for; name the right file, or mend one of them."
-            )
-    return config
+    return config_from(DynamoStore(options.table), project, version)
 
 
 def _first_machine() -> bool:

@@ -21,7 +21,8 @@ from ndr.places import mounts
 from ndr.queries import QueryCache
 from ndr.run import Workshop
 from ndr.scoring import LakeModels
-from ndr.specs import Config, load_config
+from ndr.spec_files import config_at
+from ndr.specs import Config
 from ndr.tables.inference import Inference
 from ndr.time import Interval, parse_instant
 
@@ -46,7 +47,9 @@ def add_lake_options(command: argparse.ArgumentParser, *, required: bool = True)
     command.add_argument(
         "--lake", required=required, metavar="DIR", help="folder that holds the tables, or s3://bucket/folder"
     )
-    command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; without it the defaults")
+    command.add_argument(
+        "--config", metavar="FILE", help="configuration, YAML or JSON, or a folder of specs; else the defaults"
+    )
     command.add_argument("--memory-limit", default="4GB", metavar="SIZE", help="memory of the engine (default 4GB)")
     command.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: all cores)")
     command.add_argument("--wait", type=float, default=600, metavar="SECONDS", help="wait this long for another run")
@@ -108,7 +111,7 @@ def open_lake(
         UsageError: the lake must exist and does not.
     """
     start_logging(verbose=options.verbose)
-    config = config or load_config(options.config)
+    config = config or config_at(options.config)
     with TemporaryDirectory(prefix="ndr-") as elsewhere:
         scratch = Path(elsewhere)
         found = _on_s3(options, config, scratch) if options.lake.startswith(S3) else _local(options, existing=existing)

@@ -55,7 +55,8 @@ def write_report(opened: OpenLake, out: Path, within: Interval | None = None, ho
     """
     if out.is_dir():
         raise UsageError(f"{shown(str(out), 300)!r} is a folder; give --out the name of a file.")
-    findings = gather(opened.shop, opened.lake.uri, within, hosts, model_of(opened.shop, opened.folder))
+    model = model_of(opened.shop.model, opened.models.folder)
+    findings = gather(opened.shop, opened.lake.uri, within, hosts, model)
     _write(out, page(findings))
     return out
 

@@ -73,8 +73,7 @@ def _run(options: argparse.Namespace) -> int:
             warm_up(opened)
         done = build_everything(opened)
         found = news_of_alerts(opened, done[0])
-        report = Path(options.report) if options.report else opened.folder / REPORT
-        summary = _summary(opened, reports, done, found, report)
+        summary = _summary(opened, reports, done, found, _report(opened, options.report))
         problem = _no_hosts(opened, reports)
     if options.format == "json":
         print(json.dumps(summary, indent=2))
@@ -153,9 +152,18 @@ def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | No
     )
 
 
+def _report(opened: OpenLake, asked: str | None) -> str:
+    """Write the page where it was asked for, or into the lake; where that is."""
+    if asked:
+        return str(write_report(opened, Path(asked)))
+    write_report(opened, Path(opened.lake.stage(REPORT)))
+    opened.lake.publish(REPORT)
+    return opened.lake.path(REPORT)
+
+
 def _summary(
     opened: OpenLake, reports: Sequence[FileReport], done: tuple[Built, Trained | None], found: Sequence[Alert],
-    report: Path,
+    report: str,
 ) -> dict[str, Any]:  # fmt: skip
     """What a run came to; hosts and windows are those it built, or all when there was nothing to build."""
     built, trained = done
@@ -174,7 +182,7 @@ def _summary(
         "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
         "model": model_facts(opened, trained),
         "alerts": [alert.facts() for alert in found],
-        "report": str(write_report(opened, report)),
+        "report": report,
         "lake": opened.lake.uri,
     }
 

@@ -6,24 +6,19 @@ from pathlib import Path
 
 from ndr import artefacts
 from ndr.errors import ModelError
+from ndr.model.detector import Scorer
 from ndr.model.training import Facts
 from ndr.report.findings import Model
 from ndr.report.words import counted, moment
-from ndr.run import Workshop
-from ndr.scoring import FOLDER, inference
 from ndr.time import parse_instant
 
 
-def model_of(shop: Workshop, root: Path) -> Model | None:
-    """The model in force of the lake in ``root``; None while there is none. A model elsewhere has no manifest here."""
-    scorer = shop.model
+def model_of(scorer: Scorer | None, folder: Path | None) -> Model | None:
+    """The model in force, whose files lie in a folder; None while there is none."""
     if scorer is None:
         return None
-    spec = inference(shop.config).model
-    if spec.endpoint_name:
+    if folder is None:
         return Model(scorer.name, scorer.version, {"Where": "an endpoint; how it was trained is not known here"})
-    own = root / FOLDER / scorer.name / scorer.version
-    folder = Path(spec.model_uri.removeprefix("file://")) if spec.model_uri else own
     try:
         _, manifest = artefacts.load(folder)
     except ModelError:  # it was replaced since it was loaded
