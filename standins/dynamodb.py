@@ -1,4 +1,4 @@
-"""What moto's DynamoDB lacks: one request at a time, transactions that cost what they touch."""
+"""What moto's DynamoDB lacks: one request at a time, calls that cost what they touch."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def faithful() -> Iterator[None]:
     """Mend moto in this process: requests to DynamoDB exclude each other, as its transactions would among themselves.
 
     Moto takes back a failed transaction by restoring a deep copy of whole tables, with whatever others wrote meanwhile;
-    here the copy shares the items, which are replaced when they are put, and copied before they are updated.
+    here the copy shares the items, which are replaced when they are put, and copied before they are updated. And it
+    looks through the whole table for the items of one hash key.
     """
     from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - slow to load
     from moto.dynamodb.models.table import Table  # noqa: PLC0415
     from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
 
-    before = DynamoHandler.call_action, DynamoDBBackend.update_item
+    before = DynamoHandler.call_action, DynamoDBBackend.update_item, Table.query
     one_at_a_time = threading.RLock()
 
     def call_action(self: Any) -> Any:
@@ -48,12 +49,18 @@ def faithful() -> Iterator[None]:
                 value[place] = copy.deepcopy(value[place])
         return before[1](self, table_name, key, *rest, **more)
 
-    DynamoHandler.call_action, DynamoDBBackend.update_item = call_action, update_item
+    def query(self: Any, hash_key: Any, *rest: Any, **more: Any) -> Any:
+        some = copy.copy(self)
+        if not more.get("index_name") and rest[6:7] in {(), (None,)}:
+            some.items = {hash_key: self.items.get(hash_key, {})}
+        return before[2](some, hash_key, *rest, **more)
+
+    DynamoHandler.call_action, DynamoDBBackend.update_item, Table.query = call_action, update_item, query
     Table.__deepcopy__ = _shared
     try:
         yield
     finally:
-        DynamoHandler.call_action, DynamoDBBackend.update_item = before
+        DynamoHandler.call_action, DynamoDBBackend.update_item, Table.query = before
         del Table.__deepcopy__
 
 
