@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -35,6 +35,9 @@ class Lake(Protocol):
 
     def path(self, relative: str) -> str:
         """Where engines find a file of the lake."""
+
+    def ready(self, relatives: Sequence[str]) -> list[str]:
+        """Where engines find files that they are about to read, which may be copies."""
 
     def stage(self, relative: str) -> str:
         """Where to write a file before it is published."""
@@ -158,6 +161,10 @@ class LocalLake:
     def path(self, relative: str) -> str:
         """The absolute path of a file of the lake."""
         return str(self.root / relative)
+
+    def ready(self, relatives: Sequence[str]) -> list[str]:
+        """The absolute paths of files of the lake."""
+        return [self.path(relative) for relative in relatives]
 
     def stage(self, relative: str) -> str:
         """Where to write a file before it is published."""

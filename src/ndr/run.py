@@ -254,7 +254,7 @@ def files_of(table: Table, parts: Sequence[Part], shop: Workshop) -> Files:
     names = [name for name in table.partitions if name in table.columns]
     values = [partition_values(part.version, part.key) for part in parts]
     fixed = [{name: value[name] for name in names} for value in values]
-    return Files(table.columns, [shop.lake.path(part.path) for part in parts], fixed)
+    return Files(table.columns, shop.lake.ready([part.path for part in parts]), fixed)
 
 
 def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
@@ -268,7 +268,7 @@ def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
         )
     return Files(
         sessions.columns,
-        [shop.lake.path(unit.path) for unit in units],
+        shop.lake.ready([unit.path for unit in units]),
         [{"batch_end_ts": unit.batch_end} for unit in units],
         (shop.config.project_parameters.clock, within.start, within.end),
     )

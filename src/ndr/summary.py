@@ -25,7 +25,7 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
     if table is sessions:
         units = [unit for unit in shop.ledger.units(within) if unit.path]
         return Files(
-            sessions.columns, [shop.lake.path(u.path) for u in units], [{"batch_end_ts": u.batch_end} for u in units]
+            sessions.columns, shop.lake.ready([u.path for u in units]), [{"batch_end_ts": u.batch_end} for u in units]
         )
     parts = shop.ledger.parts(table.name, table.version(shop.config.feature_spec_version), within)
     if table.by_model:

@@ -10,12 +10,13 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ndr.aws.clients import ServiceError, client, code_of, translated
+from ndr.aws.copies import Copies
 from ndr.aws.objects import THREADS, checked, copy, objects, s3_client, split
 from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
 from ndr.lake import checksum
@@ -75,10 +76,11 @@ class S3Lake:
         self._root = checked(root)
         self._mounts = {folder: checked(place) for folder, place in (mounts or {}).items()}
         self._staged, self._copies = scratch / "staged", scratch / "copies"
+        self._held = Copies(scratch / "held")
         self._lock = lock
         self._s3 = client("s3", max_pool_connections=THREADS)
-        self._known: set[str] = set()
-        """Files that are there."""
+        self._known: dict[str, int] = {}
+        """Files that are there, and their bytes."""
         self._listed: set[str] = set()
         """Folders of days, the files of which are known."""
         self._fetched: list[Path] = []
@@ -108,6 +110,7 @@ class S3Lake:
             self._staged.mkdir(parents=True, exist_ok=True)
             self._known.clear()
             self._listed.clear()
+            self._held.forget_all()
             yield
 
     def path(self, relative: str) -> str:
@@ -126,6 +129,17 @@ class S3Lake:
             return self._mounts[folder] + relative[len(folder) :]
         return f"{self._root}/{relative}"
 
+    def ready(self, relatives: Sequence[str]) -> list[str]:
+        """Where engines find files that they are about to read: copies of the small ones, the others in place.
+
+        Raises:
+            ServiceError: S3 refuses, or cannot be asked.
+            AdapterError: the disk is full, or the like.
+        """
+        sizes = {relative: self._known[relative] for relative in relatives if self.has(relative)}
+        copies = self._held.bring(sizes, lambda relative, here: copy(self._s3, self.path(relative), here))
+        return [str(copies.get(relative) or self.path(relative)) for relative in relatives]
+
     def stage(self, relative: str) -> str:
         """Where to write a file on this machine before it is published."""
         return str(self._staged / relative.replace("/", "~"))
@@ -143,12 +157,14 @@ class S3Lake:
             digest = checksum(staged)
             with translated(place):
                 self._upload(staged, place, TransferConfig(multipart_threshold=_LARGE, max_concurrency=THREADS))
+            size = staged.stat().st_size
             staged.unlink()
         except AdapterError:
             raise
         except OSError as error:
             raise AdapterError(f"{shown(str(staged), 300)} cannot be read: {error.strerror}.") from error
-        self._known.add(relative)
+        self._known[relative] = size
+        self._held.forget(relative)
         return digest
 
     def _upload(self, staged: Path, place: str, config: Any) -> None:
@@ -165,24 +181,23 @@ class S3Lake:
         day = _DAY.match(relative)
         if day and day[0] not in self._listed:
             base = self.path(day[0] + "x")[:-1]
-            names = (day[0] + each.uri.removeprefix(base) for each in objects(self._s3, base))
-            self._known.update(names)
+            self._known |= {day[0] + each.uri.removeprefix(base): each.size for each in objects(self._s3, base)}
             self._listed.add(day[0])
-        if relative not in self._known and self._is_there(relative):  # also what came since the day was listed
-            self._known.add(relative)
+        if relative not in self._known and (size := self._size(relative)) is not None:  # it may have come since
+            self._known[relative] = size
         return relative in self._known
 
-    def _is_there(self, relative: str) -> bool:
+    def _size(self, relative: str) -> int | None:
+        """The bytes of a file; None where there is none."""
         place = self.path(relative)
         bucket, key = split(place)
         with translated(place):
             try:
-                self._s3.head_object(Bucket=bucket, Key=key)
+                return int(self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
             except self._s3.exceptions.ClientError as error:
                 if code_of(error) in _MISSING:
-                    return False
+                    return None
                 raise
-        return True
 
     def remove(self, relative: str) -> None:
         """Remove a file; one that is gone is fine."""
@@ -190,7 +205,8 @@ class S3Lake:
         bucket, key = split(place)
         with translated(place):
             self._s3.delete_object(Bucket=bucket, Key=key)
-        self._known.discard(relative)
+        self._known.pop(relative, None)
+        self._held.forget(relative)
 
     def fetch(self, relative: str) -> Path:
         """A copy of the file, as it is now; the folders are those of the lake. It is kept for some copies more."""
@@ -222,7 +238,8 @@ class S3Lake:
                     if code_of(error) not in _OUTRUN:
                         raise
                 else:
-                    self._known.add(relative)
+                    self._known[relative] = len(new)
+                    self._held.forget(relative)
                     return
             time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 - no secret
         raise LakeBusyError(place, time.monotonic() - started)

@@ -1,0 +1,64 @@
+"""Copies: files of S3 on this machine while they are read again and again, the small ones, up to a number of bytes.
+
+A small file costs an engine several calls each time it is read in place, and one to copy; large ones are better read in
+place, the columns that are wanted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SMALL = 64 << 20
+"""Bytes up to which a file is copied."""
+HELD = 8 << 30
+"""Bytes that all copies may have together."""
+_AT_ONCE = 16
+
+
+class Copies:
+    """Files by their names in the lake; the copies that were not asked for the longest go first."""
+
+    def __init__(self, folder: Path, held: int = HELD) -> None:
+        self._folder, self._held = folder, held
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+
+    def forget(self, name: str) -> None:
+        """Drop a copy of what has changed or gone."""
+        if self._sizes.pop(name, None) is not None:
+            self._at(name).unlink(missing_ok=True)
+
+    def forget_all(self) -> None:
+        """Drop every copy."""
+        for name in list(self._sizes):
+            self.forget(name)
+
+    def bring(self, sizes: Mapping[str, int], copy: Callable[[str, Path], bool]) -> dict[str, Path]:
+        """Where those of the files are that are small enough, copied if need be; ``copy`` tells whether one exists."""
+        chosen, total = [], 0
+        for name, size in sizes.items():
+            if size <= SMALL and total + size <= self._held:
+                chosen.append(name)
+                total += size
+        missing = [name for name in chosen if name not in self._sizes]
+        for name in chosen:
+            if name in self._sizes:
+                self._sizes.move_to_end(name)
+        self._make_room(sum(sizes[name] for name in missing), kept=set(chosen))
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for name, there in zip(missing, threads.map(lambda name: copy(name, self._at(name)), missing), strict=True):
+                if there:
+                    self._sizes[name] = sizes[name]
+        return {name: self._at(name) for name in chosen if name in self._sizes}
+
+    def _make_room(self, size: int, kept: set[str]) -> None:
+        for name in list(self._sizes):
+            if sum(self._sizes.values()) + size <= self._held:
+                return
+            if name not in kept:
+                self.forget(name)
+
+    def _at(self, name: str) -> Path:
+        return self._folder / name
