@@ -48,15 +48,21 @@ class Stores:
             self._lock.release()
 
 
+@pytest.fixture(scope="session")
+def lakes_bucket(s3_server: str) -> str:
+    """One for all lakes; a bucket of its own for each would take most of the time."""
+    return make_bucket(s3_server, "lakes")
+
+
 @pytest.fixture(params=["local", "seaweedfs", "moto"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     root = str(tmp_path / "lake")
-    if request.param != "local":
-        url = request.getfixturevalue("aws")
-        if request.param == "seaweedfs":
-            url = request.getfixturevalue("s3_server")
-            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
-        root = f"s3://{make_bucket(url, f'lake-{uuid4().hex}')}/ndr/lake"
+    if request.param == "moto":
+        root = f"s3://{make_bucket(request.getfixturevalue('aws'), 'lakes')}/{uuid4().hex}/lake"
+    if request.param == "seaweedfs":
+        request.getfixturevalue("aws")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", request.getfixturevalue("s3_server"))
+        root = f"s3://{request.getfixturevalue('lakes_bucket')}/{uuid4().hex}/lake"
     made = Stores(request.param, root, tmp_path / "here")
     (tmp_path / "here").mkdir()
     yield made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -116,8 +116,7 @@ def download(prefix: str, folder: Path) -> dict[Path, str]:
         found = list(objects(s3, checked(prefix)))
         if not found:
             return {}
-        folder.mkdir(parents=True, exist_ok=True)
-        place = Path(mkdtemp(prefix="logs-", dir=folder))
+        place = _made(folder)
         copies = {place / f"{number:06d}-{_plain(each.uri)}": each.uri for number, each in enumerate(found)}
         for uri, there in zip(
             copies.values(), threads.map(lambda path: copy(s3, copies[path], path), copies), strict=True
@@ -125,6 +124,29 @@ def download(prefix: str, folder: Path) -> dict[Path, str]:
             if not there:
                 raise ServiceBusyError(f"{shown(uri, 300)} was removed while it was read. Run the same command again.")
     return copies
+
+
+def bring(prefix: str, names: Sequence[str], folder: Path) -> Path:
+    """Copy the named files of a folder of S3 here, those that are there; return where they lie under their names.
+
+    Raises:
+        ServiceError: S3 refuses, or cannot be asked.
+        AdapterError: the disk is full, or the like.
+    """
+    place, here = checked(prefix), _made(folder)
+    with s3_client() as s3:
+        for name in names:
+            copy(s3, f"{place}/{name}", here / name)
+    return here
+
+
+def _made(folder: Path) -> Path:
+    """A new folder in a folder of this machine."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix="s3-", dir=folder))
+    except OSError as error:
+        raise AdapterError(f"{shown(str(folder), 300)} cannot be written: {error.strerror}.") from error
 
 
 def _plain(uri: str) -> str:

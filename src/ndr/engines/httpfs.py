@@ -97,7 +97,7 @@ class Remote:
 
     def error(self, error: Exception) -> AdapterError:
         """A failure of DuckDB in our words, without anything that opens a door."""
-        text = str(error)
+        text = str(error).partition("\n\nLINE ")[0]  # and not the whole query
         for name in _HIDDEN:
             if self._told.get(name):
                 text = text.replace(self._told[name], "…")
@@ -110,7 +110,7 @@ class Remote:
 
 def _passing(text: str) -> bool:
     """Whether another try may do better."""
-    status = re.search(r"\(http (\d{3})", text)
+    status = re.search(r"\bhttp (\d{3})\b", text)
     if status and "expiredtoken" not in text:
         return int(status[1]) in _BUSY
     return any(word in text for word in _BROKEN)
