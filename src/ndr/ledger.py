@@ -56,7 +56,10 @@ class Ledger(Protocol):
         """The table's parts, in order."""
 
     def commit(self, made: Sequence[Part], gone: Sequence[Part], record: Mapping[str, Any]) -> None:
-        """Replace and remove parts, all or nothing, and note how they came about; ``publications`` are kept by name."""
+        """Replace and remove parts, all or nothing, and note how they came about; ``publications`` are kept by name.
+
+        A ledger that cannot change so much at once does so in order: each part, and those of one publication, whole.
+        """
 
     def row_count(self, table: str, version: str) -> int:
         """How many rows a table has; records, for the sessions."""

@@ -29,7 +29,7 @@ class DynamoLedger(Parts, Imports):
     """
 
     def __init__(self, table: str, lake: str, lease_seconds: float = 60) -> None:
-        self._table = LedgerTable(table, lake, lease_seconds)
+        self._table = LedgerTable(table, lake.rstrip("/"), lease_seconds)
 
     def close(self) -> None:
         """Let go of the connections."""

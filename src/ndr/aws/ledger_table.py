@@ -49,11 +49,11 @@ class LedgerTable:
     """
 
     def __init__(self, table: str, lake: str, lease_seconds: float) -> None:
-        self.client = client("dynamodb")
+        self.client = client("dynamodb", connect_timeout=5, read_timeout=10)
         self._name, self._lake, self._prefix = table, lake, escaped(lake)
         self.lease = Lease(self.client, table, lake, self._prefix, lease_seconds)
         self._items: dict[Key, Item | None] = {}
-        self._ranges: dict[str, dict[tuple[str, str], list[Item]]] = {}
+        self._ranges: dict[str, dict[tuple[str, ...], list[Item]]] = {}
 
     @contextmanager
     def writing(self, wait_seconds: float) -> Iterator[None]:
@@ -141,25 +141,28 @@ class LedgerTable:
             _pause(attempt)
         raise ServiceBusyError(f"table {shown(self._name)} is throttled. Run the same command again later.")
 
-    def query(self, what: str, low: str = " ", high: str = "\U0010ffff") -> list[Item]:
-        """The items about something whose places lie between the two, in order."""
-        known = self._ranges.get(what, {}).get((low, high))
+    def query(self, what: str, *bounds: str) -> list[Item]:
+        """The items about something, in order; with two bounds, those whose places lie between."""
+        known = self._ranges.get(what, {}).get(bounds)
         if known is None:
-            known = list(self._pages(what, low, high, {}))
+            known = list(self._pages(what, bounds, {}))
             if self.lease.writer:
-                self._ranges.setdefault(what, {})[low, high] = known
+                if sum(len(found) for ranges in self._ranges.values() for found in ranges.values()) > _REMEMBERED:
+                    self._ranges.clear()
+                self._ranges.setdefault(what, {})[bounds] = known
         return known
 
     def backwards(self, what: str, limit: int) -> Iterator[Item]:
         """The items about something, the last first, read as far as asked for; first ``limit`` of them, then more."""
-        return self._pages(what, " ", "\U0010ffff", {"ScanIndexForward": False, "Limit": limit})
+        return self._pages(what, (), {"ScanIndexForward": False, "Limit": limit})
 
-    def _pages(self, what: str, low: str, high: str, more: Mapping[str, Any]) -> Iterator[Item]:
+    def _pages(self, what: str, bounds: tuple[str, ...], more: Mapping[str, Any]) -> Iterator[Item]:
         asked: dict[str, Any] = {
             "TableName": self._name, "ConsistentRead": True, **more,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high" if bounds else "pk = :pk",
             "ExpressionAttributeValues": {
-                ":pk": {"S": f"{self._prefix}#{what}"}, ":low": {"S": low}, ":high": {"S": high}
+                ":pk": {"S": f"{self._prefix}#{what}"},
+                **{name: {"S": bound} for name, bound in zip((":low", ":high"), bounds, strict=False)},
             },
         }  # fmt: skip
         while True:
