@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ndr.artefacts import FOREST, MANIFEST
 from ndr.engines.duckdb import DuckDB
 from ndr.errors import SpecError, UsageError, shown
 from ndr.lake import STAGING, Lake, LocalLake
@@ -99,6 +101,12 @@ def _endpoint(spec: Inference) -> Scorer:
     return Endpoint(spec)
 
 
+def _brought(uri: str, folder: Path) -> Path:
+    from ndr.aws.objects import bring  # noqa: PLC0415 - needs an extra
+
+    return bring(uri, (MANIFEST, FOREST), folder)
+
+
 @contextmanager
 def open_lake(
     options: argparse.Namespace, *, existing: bool = True, writes: bool = False, config: Config | None = None
@@ -123,7 +131,7 @@ def open_lake(
             folder = lake.root if isinstance(lake, LocalLake) else Path()
             spills = str(folder / STAGING) if writes and isinstance(lake, LocalLake) else elsewhere
             with closing(_engine(options, spills, lake)) as engine:
-                models = LakeModels(lake, config, _endpoint)
+                models = LakeModels(lake, config, _endpoint, partial(_brought, folder=scratch))
                 shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
                 yield OpenLake(lake, ledger, shop, models, folder)
 
