@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -65,30 +65,55 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
 
 
+class Answer(BaseHTTPRequestHandler):
+    """Says that it is out of order."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(f"{self.command} {self.path}")
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815 - the server's own names
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+class CutShort(Answer):
+    """Says half of what it means to say; at the fourth time everything."""
+
+    def do_GET(self) -> None:
+        self.asked.append(f"{self.command} {self.path}")
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"0123456789"[: 10 if len(self.asked) == 4 else 5])
+        self.close_connection = True
+
+
+@contextmanager
+def serving(kind: type[Answer]) -> Iterator[tuple[str, list[str]]]:
+    """The address of a strange server of S3, and what it was asked."""
+    kind.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", kind.asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch, aws: str, impatient: None) -> Iterator[list[str]]:
     """A server of S3 that is out of order, and what it was asked."""
-    asked: list[str] = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            asked.append(f"{self.command} {self.path}")
-            self.send_response(503)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815 - the server's own names
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_address[1]}")
-    yield asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Answer) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        yield asked
 
 
 def put(lake: S3Lake, place: str, content: bytes) -> str:
@@ -189,7 +214,12 @@ def test_many_copies_do_not_fill_the_disk(lake: S3Lake) -> None:
 def test_a_bucket_that_is_not_there_is_named(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRETS[0])
     with closing(S3Lake("s3://no-such-bucket/lake", tmp_path)) as lake:
-        for does in (lambda: lake.has(PLACE), lambda: put(lake, PLACE, b"x"), lambda: lake.amend("x", lambda _: b"x")):
+        for does in (
+            lambda: lake.has(PLACE),
+            lambda: lake.fetch(PLACE),
+            lambda: put(lake, PLACE, b"x"),
+            lambda: lake.amend("x", lambda _: b"x"),
+        ):
             with pytest.raises(ServiceError, match=r"s3://no-such-bucket/lake.*NoSuchBucket") as raised:
                 does()
             assert not raised.value.retryable
@@ -216,6 +246,24 @@ def test_a_service_that_is_out_of_order_is_worth_another_try(broken: list[str], 
             with pytest.raises(ServiceBusyError):
                 does()
     assert {each.split()[0] for each in broken} >= {"GET", "PUT", "DELETE"}
+
+
+def test_a_line_that_breaks_is_tried_again_and_never_leaves_half_a_file(
+    aws: str, impatient: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(CutShort) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        with closing(S3Lake("s3://bucket/lake", tmp_path)) as lake:
+            assert lake.fetch("a").read_bytes() == b"0123456789"
+            assert len(asked) == 4
+            with pytest.raises(ServiceBusyError, match="broke off"):
+                lake.fetch("b")
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
+
+
+def test_a_copy_takes_one_call(lake: S3Lake) -> None:
+    put(lake, PLACE, b"one")
+    assert calls(lake, lambda: lake.fetch(PLACE)) == ["GetObject"]
 
 
 def test_a_service_that_cannot_be_reached_is_worth_another_try(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http import HTTPStatus
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from ndr.aws.clients import ServiceBusyError, client, translated
+from ndr.aws.clients import ServiceBusyError, client, code_of, translated
 from ndr.errors import AdapterError, NdrError, UsageError, shown
 from ndr.tables.settings import S3Prefix
 
-THREADS = 8
+THREADS = 16
+"""Files that are copied at once."""
+MISSING = frozenset(("404", "NoSuchKey"))
+"""What S3 says of a file that is not there."""
+_TRIES = 4
+_PIECE = 1 << 20
 _PREFIX: TypeAdapter[str] = TypeAdapter(S3Prefix)
 
 
@@ -75,34 +80,43 @@ def objects(s3: Any, folder: str) -> Iterator[Object]:
 
 
 def copy(s3: Any, uri: str, path: Path) -> bool:
-    """Copy a file of S3 here, whole or not at all; whether it is there.
+    """Copy a file of S3 here, whole or not at all; whether it is there. It is one call, unless the line breaks.
 
     Raises:
         ServiceError: S3 refuses, or cannot be asked.
         AdapterError: the disk is full, or the like.
     """
-    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - an extra
-    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an extra
 
     bucket, key = split(uri)
+    draft = path.with_name(path.name + ".part")
+    broken: BotoCoreError | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with translated(uri):
+        for _ in range(_TRIES):
+            with translated(uri):
+                try:
+                    answer = s3.get_object(Bucket=bucket, Key=key)
+                except ClientError as error:
+                    if code_of(error) in MISSING:
+                        return False
+                    raise
             try:
-                s3.download_file(bucket, key, str(path), Config=TransferConfig(use_threads=False))
-            except s3.exceptions.ClientError as error:
-                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.NOT_FOUND:
-                    return False
-                raise
+                with closing(answer["Body"]) as body, draft.open("wb") as file:
+                    shutil.copyfileobj(body, file, _PIECE)
+            except BotoCoreError as error:  # cut short, too slow, or not what was sent
+                broken = error
+            else:
+                draft.replace(path)
+                return True
     except NdrError:
         raise
-    except Boto3Error as error:
-        raise ServiceBusyError(
-            f"{shown(uri, 300)} broke off: {shown(str(error), 200)}. Run the command again."
-        ) from error
     except OSError as error:
         raise AdapterError(f"{shown(str(path), 300)} cannot be written: {error.strerror}.") from error
-    return True
+    draft.unlink(missing_ok=True)
+    raise ServiceBusyError(
+        f"{shown(uri, 300)} broke off: {shown(str(broken), 200)} Run the same command again later."
+    ) from broken
 
 
 def download(prefix: str, folder: Path) -> dict[Path, str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ndr.aws.clients import ServiceError, client, code_of, translated
 from ndr.aws.copies import Copies
-from ndr.aws.objects import THREADS, checked, copy, objects, s3_client, split
+from ndr.aws.objects import MISSING, THREADS, checked, copy, objects, s3_client, split
 from ndr.errors import AdapterError, LakeBusyError, UsageError, shown
 from ndr.lake import checksum
 
@@ -30,8 +30,7 @@ _COPIES = 32
 _LARGE = 64 << 20
 """Bytes from which on an object is written in several parts."""
 _TRIES = 20
-_MISSING = frozenset(("404", "NoSuchKey"))
-_OUTRUN = frozenset(("PreconditionFailed", "ConditionalRequestConflict", *_MISSING))
+_OUTRUN = frozenset(("PreconditionFailed", "ConditionalRequestConflict", *MISSING))
 
 
 def access() -> dict[str, str]:
@@ -195,7 +194,7 @@ class S3Lake:
             try:
                 return int(self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
             except self._s3.exceptions.ClientError as error:
-                if code_of(error) in _MISSING:
+                if code_of(error) in MISSING:
                     return None
                 raise
 
