@@ -75,7 +75,7 @@ class LakeModels:
         folder = uri.removeprefix("file://")
         if "://" not in folder:
             return Path(folder)
-        if self._bring is None:
+        if self._bring is None or not uri.startswith("s3://"):
             raise ModelError(f"model_uri {shown(folder, 300)} is no folder of this machine; copy the model to one.")
         return self._bring(uri)
 
