@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aws.ledgers import Killed, kill_at, opened, part, seen, table, unit
-from ndr.aws import ledger_change, ledger_items, ledger_table
+from ndr.aws import ledger_change, ledger_items, ledger_wire
 from ndr.aws.ledger import DynamoLedger
 from ndr.ledger import Part, Unit
 from ndr.time import SLICE
@@ -82,7 +82,7 @@ STORIES: dict[str, tuple[Callable[[DynamoLedger], None], ...]] = {
 @pytest.fixture
 def lives(table: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], Any]:
     """Opens ledgers by any names."""
-    monkeypatch.setattr(ledger_table, "TRANSACTION", TRANSACTION)
+    monkeypatch.setattr(ledger_wire, "TRANSACTION", TRANSACTION)
     for module in (ledger_items, ledger_change):
         monkeypatch.setattr(module, "LARGE", LARGE)
     return lambda name: opened(f"s3://lakes/{name}")

@@ -13,7 +13,7 @@ from aws.ledgers import TABLE, Calls, ledger, opened, part, seen, table, unit
 from ndr.aws import ledger_table
 from ndr.aws.clients import ServiceBusyError, ServiceError
 from ndr.aws.ledger import DynamoLedger
-from ndr.aws.ledger_table import TRANSACTION, packed
+from ndr.aws.ledger_wire import TRANSACTION, packed
 from ndr.time import DAY, Interval
 
 __all__ = ["ledger", "table"]

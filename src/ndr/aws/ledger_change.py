@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ndr.aws import ledger_items as items
 from ndr.aws.ledger_items import LARGE, Span
 from ndr.aws.ledger_parts import count_key
-from ndr.aws.ledger_table import Changes, Item, Key, LedgerTable
+from ndr.aws.ledger_table import LedgerTable
+from ndr.aws.ledger_wire import Changes, Item, Key
 
 _SHORT = 1024
 """Contents that are shorter may be shorter than the first bytes by which contents are found."""

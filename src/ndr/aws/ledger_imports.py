@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import chain
 
 from ndr.aws import ledger_items as items
 from ndr.aws.ledger_change import Import, Step, changes, true_slices, write
 from ndr.aws.ledger_items import Span, micros, since_epoch, text
-from ndr.aws.ledger_table import Item, LedgerTable, fits
+from ndr.aws.ledger_table import LedgerTable
+from ndr.aws.ledger_wire import Item, fits
 from ndr.ledger import Unit
 from ndr.table import PartKey
 from ndr.time import Interval
@@ -86,18 +87,16 @@ class Imports:
 
     def clock(self) -> str | None:
         """The clock by which the imports so far were put into slices."""
-        for item in islice(self._table.backwards("arrivals", 1), 1):
-            if unit := self._table.one(("units", items.step_of(item)[0])):
-                clock: str | None = items.unpack(unit["report"]).get("clock")
-                return clock
-        return None
+        item = self._table.last("arrivals")
+        unit = self._table.one(("units", items.step_of(item)[0])) if item else None
+        clock: str | None = items.unpack(unit["report"]).get("clock") if unit else None
+        return clock
 
     def last_arrival(self) -> datetime | None:
         """The end of the last batch of which anything was imported."""
-        for item in islice(self._table.backwards("arrivals", 1), 1):
-            last = item["sk"].split("#")[0]
-            return items.moment(last) if last else None
-        return None
+        item = self._table.last("arrivals")
+        last = item["sk"].split("#")[0] if item else ""
+        return items.moment(last) if last else None
 
     def settled_arrival(self) -> datetime | None:
         """The end of the last batch, among those whose slices hold nothing unsettled."""

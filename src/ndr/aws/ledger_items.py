@@ -36,7 +36,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ndr.aws.ledger_table import Changes, Item, Key, escaped
+from ndr.aws.ledger_wire import Changes, Item, Key, escaped
 from ndr.ledger import Part, Unit
 from ndr.table import PartKey
 from ndr.time import EPOCH

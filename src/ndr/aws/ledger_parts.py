@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ndr.aws.ledger_items import moment, pack, part, part_item, parts_of, place, text, unpack
-from ndr.aws.ledger_table import Changes, Item, Key, LedgerTable, escaped, fits, packed
+from ndr.aws.ledger_table import LedgerTable
+from ndr.aws.ledger_wire import Changes, Item, Key, escaped, fits, packed
 from ndr.ledger import Part
 from ndr.time import Interval, parse_instant
 

@@ -11,34 +11,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from ndr.aws.clients import ServiceBusyError, ServiceError, client, translated
 from ndr.aws.ledger_lease import Lease, WriterReplacedError, cancellations
+from ndr.aws.ledger_wire import ITEM_BYTES, Changes, Item, Key, escaped, packed, plain, size_of, typed
 from ndr.errors import shown
 
-Key: TypeAlias = tuple[str, str]
-"""What an item is about, and its place among those."""
-Item: TypeAlias = dict[str, Any]
-"""Texts, integers and bytes by name."""
-Changes: TypeAlias = dict[Key, Item | None]
-"""Items as they shall be; None for those that shall be no more."""
 T = TypeVar("T")
 
-TRANSACTION = 99
-"""How many items one transaction changes at most: the service takes 100, and one is the fence."""
-_TRANSACTION_BYTES = 3_000_000  # the service takes 4 MB
-_ITEM_BYTES = 400_000
 _BATCH = 100
 _WAIT_SECONDS = 60.0
 _TRIES = 9
 _REMEMBERED = 50_000
 _PASSING = frozenset(("None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"))
-
-
-def escaped(text: str) -> str:
-    """A text as one step of a key, which are parted by ``#``."""
-    return text.replace("%", "%25").replace("#", "%23")
 
 
 class LedgerTable:
@@ -133,7 +120,7 @@ class LedgerTable:
             with self._told():
                 answer = self.client.batch_get_item(RequestItems=request)
             for raw in answer["Responses"].get(self._name, ()):
-                item = _plain(raw)
+                item = plain(raw)
                 found[item.pop("pk")[len(self._prefix) + 1 :], item["sk"]] = item
             asked = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             if not asked:
@@ -143,9 +130,17 @@ class LedgerTable:
 
     def query(self, what: str, *bounds: str) -> list[Item]:
         """The items about something, in order; with two bounds, those whose places lie between."""
+        return self._kept(what, bounds, lambda: list(self._pages(what, bounds, {})))
+
+    def last(self, what: str) -> Item | None:
+        """The last of the items about something."""
+        found = self._kept(what, ("last",), lambda: list(islice(self.backwards(what, 1), 1)))
+        return found[0] if found else None
+
+    def _kept(self, what: str, bounds: tuple[str, ...], read: Callable[[], list[Item]]) -> list[Item]:
         known = self._ranges.get(what, {}).get(bounds)
         if known is None:
-            known = list(self._pages(what, bounds, {}))
+            known = read()
             if self.lease.writer:
                 if sum(len(found) for ranges in self._ranges.values() for found in ranges.values()) > _REMEMBERED:
                     self._ranges.clear()
@@ -169,7 +164,7 @@ class LedgerTable:
             with self._told():
                 page = self.client.query(**asked)
             for raw in page["Items"]:
-                item = _plain(raw)
+                item = plain(raw)
                 del item["pk"]
                 yield item
             if "LastEvaluatedKey" not in page:
@@ -217,12 +212,12 @@ class LedgerTable:
         place = self._placed(key)
         if item is None:
             return {"Delete": {"TableName": self._name, "Key": place}}
-        if (size := _size(key, item)) > _ITEM_BYTES:
+        if (size := size_of(key, item)) > ITEM_BYTES:
             raise ServiceError(
-                f"an entry of {size:,} bytes about {shown(key[0])} is more than DynamoDB keeps ({_ITEM_BYTES:,}): "
+                f"an entry of {size:,} bytes about {shown(key[0])} is more than DynamoDB keeps ({ITEM_BYTES:,}): "
                 "import smaller files."
             )
-        return {"Put": {"TableName": self._name, "Item": {**{n: _typed(v) for n, v in item.items()}, **place}}}
+        return {"Put": {"TableName": self._name, "Item": {**{n: typed(v) for n, v in item.items()}, **place}}}
 
     def _transact(self, actions: list[dict[str, Any]]) -> None:
         for attempt in range(_TRIES):
@@ -250,45 +245,6 @@ class LedgerTable:
         return translated(f"table {self._name}")
 
 
-def fits(changes: Changes, room: int = 0) -> bool:
-    """Whether one transaction holds the changes, and so many more."""
-    size = sum(_size(key, item) for key, item in changes.items())
-    return len(changes) + room <= TRANSACTION and size <= _TRANSACTION_BYTES
-
-
-def packed(atoms: Iterable[Changes], room: int = 0) -> Iterator[Changes]:
-    """Changes for transactions, as few as hold them in order; an atom is only split where none holds it."""
-    some: Changes = {}
-    for atom in atoms:
-        if some and not fits(some | atom, room):
-            yield some
-            some = {}
-        some = some | atom
-        while len(some) + room > TRANSACTION:
-            yield {key: some.pop(key) for key in list(some)[: TRANSACTION - room]}
-    if some:
-        yield some
-
-
 def _pause(attempt: int) -> None:
     """Up to 2.5 s, more with each attempt; chance parts those who collided."""
     time.sleep(random.uniform(0.5, 1) * min(2.5, 0.02 * 2**attempt))  # noqa: S311 - not a secret
-
-
-def _size(key: Key, item: Item | None) -> int:
-    """How much the service counts, and some more: keys, names and values."""
-    values = [str(value).encode() if not isinstance(value, bytes) else value for value in (item or {}).values()]
-    return sum(map(len, (*key, *values, *(item or {})))) + 300
-
-
-def _typed(value: str | int | bytes) -> dict[str, Any]:
-    if isinstance(value, bytes):
-        return {"B": value}
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
-
-
-def _plain(raw: Mapping[str, Mapping[str, Any]]) -> Item:
-    return {
-        name: int(each["N"]) if "N" in each else bytes(each["B"]) if "B" in each else str(each["S"])
-        for name, each in raw.items()
-    }
