@@ -34,6 +34,7 @@ def faithful() -> Iterator[None]:
     from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
 
     before = DynamoHandler.call_action, DynamoDBBackend.update_item, Table.query
+    copied = Table.__dict__.get("__deepcopy__")
     one_at_a_time = threading.RLock()
 
     def call_action(self: Any) -> Any:
@@ -61,7 +62,10 @@ def faithful() -> Iterator[None]:
         yield
     finally:
         DynamoHandler.call_action, DynamoDBBackend.update_item, Table.query = before
-        del Table.__deepcopy__
+        if copied is None:
+            del Table.__deepcopy__
+        else:
+            Table.__deepcopy__ = copied
 
 
 def _typed(value: dict[str, Any]) -> Any:

@@ -64,6 +64,16 @@ def test_more_than_a_megabyte_is_read_page_by_page(ledger: DynamoLedger) -> None
         assert other.parts("delta", "1", Interval(part(60).key.start, part(61).key.known_at)) == parts[60:62]
 
 
+def test_more_imports_than_one_call_gives_are_asked_for_in_several(ledger: DynamoLedger) -> None:
+    units = sorted((unit(f"u{n}", n) for n in range(105)), key=lambda each: each.id)
+    ledger.import_units(units, [])
+    with opened() as other:
+        calls = Calls(other)
+        assert other.units() == units
+    assert calls.kinds["BatchGetItem"] == 2
+    assert ledger.row_count("sessions", "1") == 105
+
+
 def test_batches_done_by_halves_are_asked_for_again(ledger: DynamoLedger) -> None:
     units = sorted((unit(f"u{n}", n) for n in range(7)), key=lambda each: each.id)
     ledger.import_units(units, [])

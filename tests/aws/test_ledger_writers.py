@@ -128,12 +128,18 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(table: str) -> No
 
 
 def test_a_replaced_writer_does_not_give_back_the_lease_of_the_next(table: str) -> None:
-    with opened(lease_seconds=LEASE) as late, opened() as ledger:
+    with opened(lease_seconds=LEASE) as late, opened() as ledger, opened() as third:
         late._table.lease._renew = lambda writer: None
-        with late.writing(0), ledger.writing(20), pytest.raises(WriterReplacedError, match="run it again"):
-            late.commit([part(0)], [], {})
-        with late.writing(0), pytest.raises(LakeBusyError), ledger.writing(0):
-            pass
+        turn = late.writing(0)
+        turn.__enter__()
+        with ledger.writing(20):
+            with pytest.raises(WriterReplacedError, match="run it again"):
+                late.commit([part(0)], [], {})
+            turn.__exit__(None, None, None)
+            with pytest.raises(LakeBusyError), third.writing(0):
+                pass
+            ledger.commit([part(1)], [], {})
+        assert ledger.parts("delta", "1") == [part(1)]
 
 
 def test_the_lease_of_a_dead_writer_with_a_fast_clock_ends_all_the_same(table: str) -> None:

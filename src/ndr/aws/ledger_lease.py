@@ -21,6 +21,8 @@ from ndr.errors import LakeBusyError, shown
 from ndr.log import log
 
 _POLL_SECONDS = 0.5
+_LAST_SECONDS = 10.0
+"""How long a renewal that is under way is waited for at the end."""
 _REFUSED = "ConditionalCheckFailedException"
 _NAMES = {"#writer": "writer", "#renewal": "renewal", "#until": "until"}
 
@@ -70,7 +72,7 @@ class Lease:
         finally:
             writer, self.writer = self.writer, ""
             done.set()
-            renewal.join()
+            renewal.join(_LAST_SECONDS)
             self._release(writer)
 
     def _acquired(self, wait_seconds: float) -> str:
@@ -133,6 +135,8 @@ class Lease:
             try:
                 self._renew(writer)
             except ServiceError as error:
+                if done.is_set():
+                    return
                 if code_of(error.__cause__ or error) == _REFUSED:
                     log("lease lost", level=logging.WARNING, lake=self._lake)
                     return
