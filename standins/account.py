@@ -10,6 +10,7 @@ from typing import Any
 
 from ndr.aws.clients import client
 from standins.credentials import environment
+from standins.dynamodb import faithful
 from standins.feature_store import Store, feature_store
 from standins.moto import moto
 from standins.postgres import Postgres, postgres
@@ -33,6 +34,7 @@ class Account:
 def account() -> Iterator[Account]:
     """An empty account; this process can reach no other, and it is gone at the end."""
     with ExitStack() as stack:
+        stack.enter_context(faithful())
         control, s3 = stack.enter_context(moto()), stack.enter_context(seaweedfs())
         database = stack.enter_context(postgres())
         base = stack.enter_context(redshift(database, s3))

@@ -5,25 +5,25 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from ndr.sources.imports import Batch
-from ndr.time import SLICE, Interval, ceil, floor, parse_instant, stamp
+from ndr.time import DAY, SLICE, Interval, floor, parse_instant, stamp
 
 PAST = "past"
 
 
-def delivered(logs: Path, to: Path, last: int) -> list[Batch]:
-    """Put simulated logs into folders below ``to``: the last quarter hours each in its own, what was before in one.
+def delivered(logs: Path, to: Path, count: int) -> list[Batch]:
+    """Put simulated logs into folders below ``to``: some quarter hours each in its own, what was before them in one.
 
-    A session is delivered with the quarter hour in which it ended. The batches come in the order of time.
+    They begin with the second of the last day, and what comes after them is left out. A session is delivered with the
+    quarter hour in which it ended. The batches come in the order of time.
     """
     lines = sorted(_lines(logs))
-    end = ceil(lines[-1][0] + timedelta(microseconds=1), SLICE)
-    first = end - last * SLICE
+    first = floor(lines[-1][0], DAY) + SLICE
     past = Batch(PAST, Interval(floor(lines[0][0], SLICE), first))
-    recent = [Batch(stamp(each.start), each) for each in Interval(first, end).split(SLICE)]
+    recent = [Batch(stamp(each.start), each) for each in Interval(first, first + count * SLICE).split(SLICE)]
     for batch in (past, *recent):
         folder = to / batch.name
         folder.mkdir(parents=True)

@@ -26,7 +26,7 @@ from standins.batches import delivered
 from standins.pipelines import Done, execute
 from standins.specs import BUCKET, MACHINES, PROJECT, RESULTS, TABLE, VERSION, specs
 
-HOSTS, DAYS, BATCHES = 12, 3, 3
+HOSTS, DAYS, BATCHES = 8, 2, 3
 
 
 class DemoError(RuntimeError):

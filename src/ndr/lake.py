@@ -30,6 +30,9 @@ class Lake(Protocol):
     def uri(self) -> str:
         """Where it lies: a folder, or s3://bucket/prefix."""
 
+    def close(self) -> None:
+        """Let go of whatever it holds."""
+
     def writing(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Be the only writer; or raise LakeBusyError when another one did not finish in time."""
 
@@ -125,6 +128,9 @@ class LocalLake:
             raise UsageError(f"the lake {shown(text)!r} cannot be made: {error.strerror}.") from error
         with suppress(OSError):  # a lake that may only be read needs no place to write
             (self.root / STAGING).mkdir(exist_ok=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     @property
     def uri(self) -> str:

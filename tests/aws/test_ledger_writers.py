@@ -127,6 +127,17 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(table: str) -> No
             ledger.commit([part(1)], [], {})
 
 
+def test_a_writer_whose_lease_ran_out_puts_no_file_in_place(table: str) -> None:
+    with opened(lease_seconds=LEASE) as late:
+        late.check_writer()
+        with late.writing(0):
+            late.check_writer()
+            late._table.lease._renew = lambda writer: None
+            time.sleep(1.5 * LEASE)
+            with pytest.raises(WriterReplacedError):
+                late.check_writer()
+
+
 def test_a_replaced_writer_does_not_give_back_the_lease_of_the_next(table: str) -> None:
     with opened(lease_seconds=LEASE) as late, opened() as ledger, opened() as third:
         late._table.lease._renew = lambda writer: None

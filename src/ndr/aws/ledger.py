@@ -35,6 +35,14 @@ class DynamoLedger(Parts, Imports):
         """Let go of the connections."""
         self._table.client.close()
 
+    def check_writer(self) -> None:
+        """See that this is still the writer, before files are put in place that the next one might have replaced.
+
+        Raises:
+            WriterReplacedError: its lease has run out.
+        """
+        self._table.lease.check()
+
     def writing(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Be the only writer of the lake.
 

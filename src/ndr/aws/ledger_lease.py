@@ -52,6 +52,16 @@ class Lease:
         self._key = {"pk": {"S": f"{prefix}#writer"}, "sk": {"S": "lease"}}
         self.fence = {**self._key, "sk": {"S": "fence"}}
         self.writer = ""
+        self._renewed = 0.0
+
+    def check(self) -> None:
+        """See that nobody else can have the lease by now.
+
+        Raises:
+            WriterReplacedError: it was not renewed for as long as it lasts.
+        """
+        if self.writer and time.monotonic() - self._renewed > self._seconds:
+            raise WriterReplacedError(self._lake)
 
     @contextmanager
     def held(self, wait_seconds: float) -> Iterator[None]:
@@ -83,6 +93,7 @@ class Lease:
             renewal = lease.get("renewal", {}).get("S", "")
             if renewal != seen:
                 seen, since = renewal, time.monotonic()
+            self._renewed = time.monotonic()
             if (not lease or self._outlived(lease, since)) and self._take(writer, renewal):
                 return writer
             if time.monotonic() >= deadline:
@@ -143,6 +154,7 @@ class Lease:
                 log("lease not renewed", level=logging.WARNING, lake=self._lake, reason=str(error))
 
     def _renew(self, writer: str) -> None:
+        before = time.monotonic()
         with translated(f"table {self._table}"):
             self._client.update_item(
                 TableName=self._table, Key=self._key,
@@ -150,6 +162,7 @@ class Lease:
                 ConditionExpression="#writer = :writer",
                 ExpressionAttributeNames=_NAMES, ExpressionAttributeValues=self._state(writer),
             )  # fmt: skip
+        self._renewed = before
 
     def _release(self, writer: str) -> None:
         """Give the lease back; where that fails it ends by itself."""

@@ -63,6 +63,8 @@ def access() -> dict[str, str]:
 class S3Lake:
     """A lake below a prefix of S3; folders of it may be mounted from elsewhere on S3.
 
+    ``lock`` makes this the only writer; ``check`` raises where another one has taken over: then nothing is changed.
+
     Raises:
         UsageError: the prefix is none.
         ServiceError: AWS is not configured here.
@@ -70,13 +72,13 @@ class S3Lake:
 
     def __init__(
         self, root: str, scratch: Path, mounts: Mapping[str, str] | None = None,
-        lock: Callable[[float], AbstractContextManager[None]] | None = None,
+        lock: Callable[[float], AbstractContextManager[None]] | None = None, check: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._root = checked(root)
         self._mounts = {folder: checked(place) for folder, place in (mounts or {}).items()}
         self._staged, self._copies = scratch / "staged", scratch / "copies"
         self._held = Copies(scratch / "held")
-        self._lock = lock
+        self._lock, self._check = lock, check
         self._s3 = client("s3", max_pool_connections=THREADS)
         self._known: dict[str, int] = {}
         """Files that are there, and their bytes."""
@@ -152,6 +154,7 @@ class S3Lake:
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow to load
 
         staged, place = Path(self.stage(relative)), self.path(relative)
+        self._check()
         try:
             digest = checksum(staged)
             with translated(place):
@@ -200,6 +203,7 @@ class S3Lake:
 
     def remove(self, relative: str) -> None:
         """Remove a file; one that is gone is fine."""
+        self._check()
         place = self.path(relative)
         bucket, key = split(place)
         with translated(place):

@@ -24,7 +24,7 @@ from ndr.sources.imports import Batch, Importer
 from ndr.table import Table
 from ndr.tables.delta import delta
 from ndr.tables.pair_counts import pair_counts
-from ndr.tables.prediction_feature_join import prediction_feature_join as join_table
+from ndr.tables.prediction_feature_join import prediction_feature_join
 from ndr.tables.predictions import predictions
 from ndr.time import Interval, parse_instant
 
@@ -32,7 +32,7 @@ _LAST = ("feature_store_ingest", "prediction_feature_join", "inference_predictio
 """The jobs after which a batch can be finished; the first that is configured is the one."""
 
 
-def delta_builder(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def take_logs(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Import the logs of a batch, and add them up by host and quarter hour."""
     with TemporaryDirectory(prefix="ndr-logs-") as folder:
         files = _logs(opened, batch, Path(folder))
@@ -94,7 +94,7 @@ def _counted(reports: list[FileReport], files: Mapping[Path, str]) -> dict[str, 
     }
 
 
-def pair_counts_builder(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def count_pairs(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Count who talked to whom in a batch."""
     return _sliced(opened, batch, pair_counts)
 
@@ -117,13 +117,13 @@ def _check_imported(opened: OpenLake, batch: Batch) -> None:
         )
 
 
-def fg_a_builder(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def describe(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Make what hosts did, and the beacons among it."""
     _check_imported(opened, batch)
     return _made(batch, run(plan_behaviour(opened.shop, _reach(opened, batch)), opened.shop))
 
 
-def fg_c_builder(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def compare(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Make how far hosts are from their baselines, those included that are due and not there."""
     _check_imported(opened, batch)
     made = _features(opened, batch)
@@ -138,26 +138,26 @@ def _features(opened: OpenLake, batch: Batch) -> dict[str, int]:
     return made | run(plan_deviations(opened.shop, within), opened.shop)
 
 
-def inference_predictions(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def score(opened: OpenLake, batch: Batch) -> dict[str, Any]:
     """Let the model in force score the batch."""
     made = _scored(opened, batch, [predictions])
     _finish(opened, "inference_predictions")
     return _made(batch, made) | _model(opened)
 
 
-def prediction_feature_join(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def join(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, Any]:
     """Join predictions with their features, and bring them where the spec says."""
     within = _reach(opened, batch)
-    made = _scored(opened, batch, [predictions, join_table])
-    told = deliver(opened, join_table, within)
+    made = _scored(opened, batch, [predictions, prediction_feature_join])
+    told = deliver(opened, prediction_feature_join, within, again=again)
     _finish(opened, "prediction_feature_join")
     return _made(batch, made) | _model(opened) | told
 
 
-def feature_store_ingest(opened: OpenLake, batch: Batch) -> dict[str, Any]:
+def send(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, Any]:
     """Send the rows of a batch to the Feature Store."""
     _check_imported(opened, batch)
-    told = feed(opened, _reach(opened, batch), batch.name)
+    told = feed(opened, _reach(opened, batch), batch.name, again=again)
     _finish(opened, "feature_store_ingest")
     return {"batch": batch.name, **told}
 
@@ -200,10 +200,14 @@ def _model(opened: OpenLake) -> dict[str, Any]:
     return {"model_name": model.name, "model_version": model.version} if model else {}
 
 
-BATCH_JOBS: Mapping[str, Callable[[OpenLake, Batch], dict[str, Any]]] = {
-    each.__name__: each
-    for each in (
-        delta_builder, pair_counts_builder, fg_a_builder, fg_c_builder, inference_predictions,
-        prediction_feature_join, feature_store_ingest,
-    )
-}  # fmt: skip
+BATCH_JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "delta_builder": take_logs,
+    "pair_counts_builder": count_pairs,
+    "fg_a_builder": describe,
+    "fg_c_builder": compare,
+    "inference_predictions": score,
+    "prediction_feature_join": join,
+    "feature_store_ingest": send,
+}
+"""Job -> what does it, given the lake and the batch; and ``again``, to those that bring rows elsewhere."""
+DELIVERING = ("prediction_feature_join", "feature_store_ingest")

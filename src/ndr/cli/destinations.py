@@ -1,12 +1,15 @@
-"""Where results go besides the lake: Redshift, Iceberg and the Feature Store; day by day, and always whole parts.
+"""Where results go besides the lake: Redshift, Iceberg and the Feature Store.
 
-Whatever is brought replaces what was brought of the same parts before, so that doing it again changes nothing.
+The ledger notes which parts a destination has, so that each is brought once, and again when it was made anew. What is
+brought replaces what was there of the same parts: who is stopped in the middle does it again, and nothing is doubled.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,23 +17,24 @@ from typing import Any
 import pyarrow as pa
 
 from ndr.cli.lakes import OpenLake
-from ndr.engine import Files
 from ndr.engines.parquet import arrow_schema
 from ndr.errors import SpecError
 from ndr.lake import partition_values
 from ndr.ledger import Part
 from ndr.run import files_of
-from ndr.summary import stored
 from ndr.table import Table
 from ndr.tables import TABLES
+from ndr.tables.destinations import IcebergTable, RedshiftTable
 from ndr.tables.feature_groups import FeatureStore
-from ndr.tables.prediction_feature_join import Destination, Join
-from ndr.time import DAY, Interval, stamp
+from ndr.tables.prediction_feature_join import Join
+from ndr.time import Interval, iso, stamp
 
 _VERSIONS = ("feature_spec_version", "model_version")
+_ROWS = 50_000
+"""How many rows are brought at a time."""
 
 
-def deliver(opened: OpenLake, table: Table, within: Interval) -> dict[str, Any]:
+def deliver(opened: OpenLake, table: Table, within: Interval, *, again: bool = False) -> dict[str, Any]:
     """Bring the joined predictions of an interval to where the spec says; the lake has them already.
 
     Raises:
@@ -40,61 +44,102 @@ def deliver(opened: OpenLake, table: Table, within: Interval) -> dict[str, Any]:
     if not isinstance(spec, Join):
         raise SpecError("jobs.prediction_feature_join: no spec of a join.")
     to = spec.destination
-    told: dict[str, Any] = {"destination": to.type, "delivered_rows": 0}
-    if to.type == "s3":
-        return told
-    for day in within.split(DAY):
-        parts = _parts(opened, table, day, within)
-        if parts:
-            told["delivered_rows"] += _bring(opened, table, to, parts)
-    return told
+    place = to.redshift if to.type == "redshift" else to.iceberg if to.type == "iceberg" else None
+    rows = 0
+    if place is not None:
+        for parts in _owed(opened, table, _name(place), within, again=again):
+            if isinstance(place, RedshiftTable):
+                rows += _to_redshift(opened, table, place, parts)
+            else:
+                rows += _to_iceberg(opened, table, place, parts)
+            _note(opened, table, _name(place), parts)
+    return {"destination": to.type, "delivered_rows": rows}
 
 
-def _parts(opened: OpenLake, table: Table, day: Interval, within: Interval) -> list[Part]:
-    """The parts of a day, of the model in force."""
-    chosen = day.within(within)
-    found = opened.ledger.parts(table.name, opened.shop.config.feature_spec_version, chosen) if chosen else []
-    model = opened.shop.model
-    return [part for part in found if model and part.key.horizon == model.version]
+def _name(place: RedshiftTable | IcebergTable) -> str:
+    if isinstance(place, IcebergTable):
+        return f"iceberg:{place.catalog}/{place.table}"
+    where = place.cluster_identifier or place.workgroup_name
+    return f"redshift:{where}/{place.database}/{place.in_schema}.{place.table}"
 
 
-def _bring(opened: OpenLake, table: Table, to: Destination, parts: Sequence[Part]) -> int:
-    """Let the rows of parts be what the destination has of their windows; how many there are."""
-    within = Interval(parts[0].key.start, parts[-1].key.start + table.every)
-    if to.redshift and to.type == "redshift":
-        from ndr.aws.copy import copy_rows  # noqa: PLC0415 - needs an extra
+def _owed(opened: OpenLake, table: Table, to: str, within: Interval, *, again: bool) -> Iterator[list[Part]]:
+    """The parts that a destination does not have as they are, some at a time, without gaps among them.
 
-        files = [_told(opened, table, part) for part in parts]
-        return copy_rows(to.redshift, table.columns, (table.at, *_VERSIONS), files, str(within))
-    if to.iceberg is None:
-        raise SpecError(f"jobs.prediction_feature_join.destination: nothing says where {to.type} is.")
+    What is no more is a part without rows.
+    """
+    version, model = opened.shop.config.feature_spec_version, opened.shop.model
+    known = opened.ledger.parts(table.name, version, within)
+    parts = {p.key: p for p in known if not table.by_model or (model and p.key.horizon == model.version)}
+    there = {p.key: p.id for p in opened.ledger.parts(_mark(table, to), version, within)}
+    gone = {
+        key: Part(table.name, version, key, "", 0, "", "")
+        for key, id_ in there.items()
+        if id_ and key not in parts and (not table.by_model or (model and key.horizon == model.version))
+    }
+    owed = [part for key, part in sorted((parts | gone).items()) if again or there.get(key) != part.id]
+    some: list[Part] = []
+    for part in owed:
+        beside = not some or part.key.start - some[-1].key.start <= table.every
+        if some and (not beside or sum(each.rows for each in some) + part.rows > _ROWS):
+            yield some
+            some = []
+        some.append(part)
+    if some:
+        yield some
+
+
+def _mark(table: Table, to: str) -> str:
+    """The name under which the ledger notes what a destination has of a table."""
+    return f"{table.name}>{to}"
+
+
+def _note(opened: OpenLake, table: Table, to: str, parts: Sequence[Part]) -> None:
+    had = [replace(part, table=_mark(table, to), path="", checksum="") for part in parts]
+    finished = iso(datetime.now(UTC).replace(tzinfo=None))
+    opened.ledger.commit(had, [], {"delivered": table.name, "to": to, "parts": len(parts), "finished": finished})
+
+
+def _to_redshift(opened: OpenLake, table: Table, place: RedshiftTable, parts: Sequence[Part]) -> int:
+    """Let the rows of parts be what a table of Redshift has of their windows; how many there are."""
+    from ndr.aws.copy import copy_rows  # noqa: PLC0415 - needs an extra
+
+    files = []
+    for part in parts:
+        values = partition_values(part.version, part.key)
+        told = {name: values[name] for name in table.partitions}
+        if part.path:
+            files.append({"uri": opened.lake.path(part.path), "partitions": told, "rows": part.rows})
+        else:
+            files.append({"partitions": {**told, table.at: table.at_value(part.key).isoformat(sep=" ")}})
+    return copy_rows(place, table.columns, (table.at, *_VERSIONS), files, _span(table, parts))
+
+
+def _to_iceberg(opened: OpenLake, table: Table, place: IcebergTable, parts: Sequence[Part]) -> int:
+    """Let the rows of parts be what a table of Iceberg has of their windows; how many there are."""
     from ndr.sinks.iceberg import write  # noqa: PLC0415 - needs an extra
 
-    ids = {f"{part.table}@{stamp(part.key.known_at)}": part.id for part in parts}
-    rows = _rows(opened, table, files_of(table, [part for part in parts if part.path], opened.shop))
-    made = write(to.iceberg, table.columns, rows, batch=str(within), parts=ids, within=within, at=table.at)
+    within = Interval(table.at_value(parts[0].key), table.at_value(parts[-1].key) + table.every)
+    values = partition_values(parts[0].version, parts[0].key)
+    made = write(
+        place, table.columns, pa.Table.from_batches(_rows(opened, table, parts), schema=arrow_schema(table.columns)),
+        batch=_span(table, parts), parts={stamp(part.key.known_at): part.id for part in parts}, within=within,
+        at=table.at, properties={name: values[name] for name in _VERSIONS},
+    )  # fmt: skip
     return int(made.rows)
 
 
-def _told(opened: OpenLake, table: Table, part: Part) -> dict[str, Any]:
-    """A part as COPY is told of it; one without rows by the window that then holds none."""
-    values = partition_values(part.version, part.key)
-    told = {name: values[name] for name in table.partitions}
-    if part.path:
-        return {"uri": opened.lake.path(part.path), "partitions": told, "rows": part.rows}
-    return {"partitions": {**told, table.at: table.at_value(part.key).isoformat(sep=" ")}}
+def _span(table: Table, parts: Sequence[Part]) -> str:
+    return str(Interval(parts[0].key.start, parts[-1].key.start + table.every))
 
 
-def _rows(opened: OpenLake, table: Table, files: Files) -> pa.Table:
-    return pa.Table.from_batches(_batches(opened, table, files), schema=arrow_schema(table.columns))
+def _rows(opened: OpenLake, table: Table, parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
+    shop, files = opened.shop, files_of(table, [part for part in parts if part.path], opened.shop)
+    if files.paths:
+        yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
 
 
-def _batches(opened: OpenLake, table: Table, files: Files) -> Iterator[pa.RecordBatch]:
-    shop = opened.shop
-    yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
-
-
-def feed(opened: OpenLake, within: Interval, name: str) -> dict[str, Any]:
+def feed(opened: OpenLake, within: Interval, name: str, *, again: bool = False) -> dict[str, Any]:
     """Send the rows of an interval to their feature groups; a file of the lake keeps the records that were refused.
 
     Raises:
@@ -106,32 +151,36 @@ def feed(opened: OpenLake, within: Interval, name: str) -> dict[str, Any]:
     if not isinstance(spec, FeatureStore):
         raise SpecError("jobs.feature_store_ingest: there is no such spec; it says which tables go to which groups.")
     told: dict[str, Any] = {"failed": []}
-    for table in (TABLES[each] for each in spec.groups(project)):
-        files = stored(table, opened.shop, within)
-        if "online" in spec.stores:
-            told[table.name] = _online(
-                opened, spec, table, files, f"quarantine/feature_store-{table.name}-{name}.jsonl"
-            )
-            told["failed"] += told[table.name].pop("kept")
-        if "offline" in spec.stores:
-            with TemporaryDirectory(prefix="ndr-feed-") as scratch:
-                written = write_offline(spec, project, table, _batches(opened, table, files), Path(scratch))
-            told[f"{table.name} offline"] = written.facts()
+    for table_name, group in spec.groups(project).items():
+        table = TABLES[table_name]
+        for store in spec.stores:
+            to, rows = f"{store}:{group}", 0
+            for parts in _owed(opened, table, to, within, again=again):
+                if store == "online":
+                    rows += _online(opened, spec, table, parts, name, told["failed"])
+                else:
+                    rows += write_offline(spec, project, table, _rows(opened, table, parts)).rows
+                _note(opened, table, to, parts)
+            told[f"{table_name} {store}"] = rows
     return told
 
 
-def _online(opened: OpenLake, spec: FeatureStore, table: Table, files: Files, kept: str) -> dict[str, Any]:
-    """Send rows to the online store, and keep what it refuses where that of the same batch was kept before."""
+def _online(
+    opened: OpenLake, spec: FeatureStore, table: Table, parts: Sequence[Part], name: str, kept: list[str]
+) -> int:
+    """Send rows to the online store, and keep what it refuses with what it refused of the same batch before."""
     from ndr.aws.feature_store import ingest  # noqa: PLC0415 - needs an extra
 
-    lake = opened.lake
+    lake, place = opened.lake, f"quarantine/feature_store-{table.name}-{name}.jsonl"
     with TemporaryDirectory(prefix="ndr-feed-") as scratch:
         failures = Path(scratch) / "failures.jsonl"
-        rows = _batches(opened, table, files)
-        told = ingest(spec, opened.shop.config.project_name, table, rows, failures).facts()
-        if not told["failed"]:
-            lake.remove(kept)
-            return {**told, "kept": []}
-        shutil.copyfile(failures, lake.stage(kept))
-    lake.publish(kept)
-    return {**told, "kept": [kept]}
+        if lake.has(place):
+            shutil.copyfile(lake.fetch(place), failures)
+        done = ingest(spec, opened.shop.config.project_name, table, _rows(opened, table, parts), failures)
+        if done.failed:
+            shutil.copyfile(failures, lake.stage(place))
+            lake.publish(place)
+            kept += [] if place in kept else [place]
+        elif lake.has(place):
+            lake.remove(place)
+    return done.sent

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ndr.cli import lakes
-from ndr.cli.batch_jobs import BATCH_JOBS
+from ndr.cli.batch_jobs import BATCH_JOBS, DELIVERING
 from ndr.cli.logs import batch_named
-from ndr.cli.reference_jobs import REFERENCE_JOBS, machine_inventory_unload
+from ndr.cli.reference_jobs import REFERENCE_JOBS, unload_machines
 from ndr.cli.running import PARTLY_DONE
 from ndr.errors import NdrError, SpecError, UsageError, shown
 from ndr.jobs import BATCH, JOBS, REFERENCE, Job, job_named
@@ -58,6 +58,8 @@ def add_commands(commands: Any) -> None:
         command.add_argument(
             "--accept-refused", action="store_true", help="exit 0, not 4, when files or records were refused and told"
         )
+        if job.name in DELIVERING:
+            command.add_argument("--again", action="store_true", help="bring also what was brought before")
         command.add_argument("--engine", choices=("duckdb",), default="duckdb", help="what computes (default duckdb)")
         lakes.add_lake_options(command, required=False)
         command.set_defaults(run=_job)
@@ -139,11 +141,12 @@ def _do(options: argparse.Namespace, job: Job, opened: lakes.OpenLake) -> dict[s
         UsageError: one of them is no time, or they contradict each other.
     """
     if job.arguments == BATCH:
-        return BATCH_JOBS[job.name](opened, _batch(options))
+        more = {"again": options.again} if job.name in DELIVERING else {}
+        return BATCH_JOBS[job.name](opened, _batch(options), **more)
     if job.arguments == REFERENCE:
         reference = floor(parse_instant(options.reference_time_iso), DAY)
         return REFERENCE_JOBS[job.name](opened, reference, options.mode)
-    return machine_inventory_unload(opened, _month(options.reference_month_iso))
+    return unload_machines(opened, _month(options.reference_month_iso))
 
 
 def _batch(options: argparse.Namespace) -> Batch:

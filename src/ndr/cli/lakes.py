@@ -124,7 +124,7 @@ def open_lake(
         scratch = Path(elsewhere)
         found = _on_s3(options, config, scratch) if options.lake.startswith(S3) else _local(options, existing=existing)
         lake, ledger = found
-        with closing(ledger):
+        with closing(lake), closing(ledger):
             if existing and ledger.last_arrival() is None and lake.uri.startswith(S3):
                 raise _no_lake(options.lake)
             _check_clock(config, ledger, options.lake)
@@ -152,7 +152,7 @@ def _on_s3(options: argparse.Namespace, config: Config, scratch: Path) -> tuple[
     from ndr.aws.s3 import S3Lake  # noqa: PLC0415
 
     ledger = DynamoLedger(ledger_table(options, config), options.lake.rstrip("/"))
-    return S3Lake(options.lake, scratch, mounts(config), ledger.writing), ledger
+    return S3Lake(options.lake, scratch, mounts(config), ledger.writing, ledger.check_writer), ledger
 
 
 def ledger_table(options: argparse.Namespace, config: Config) -> str:

@@ -26,7 +26,7 @@ from ndr.time import DAY, Interval, days, iso
 REGULAR = "REGULAR"
 
 
-def fg_b_builder(opened: OpenLake, reference: datetime, mode: str) -> dict[str, Any]:
+def make_baselines(opened: OpenLake, reference: datetime, mode: str) -> dict[str, Any]:
     """Make the baselines of a midnight, and what is compared with them.
 
     In a lake without any baselines REGULAR makes provisional ones of what there is; BACKFILL makes regular ones only.
@@ -64,7 +64,7 @@ def _publication(opened: OpenLake, reference: datetime, *, provisional: bool) ->
     )
 
 
-def model_training(opened: OpenLake, reference: datetime, mode: str) -> dict[str, Any]:
+def train(opened: OpenLake, reference: datetime, mode: str) -> dict[str, Any]:
     """Train a model on the deviations before a midnight, and let it be in force.
 
     Raises:
@@ -79,7 +79,7 @@ def model_training(opened: OpenLake, reference: datetime, mode: str) -> dict[str
     return {"model_version": trained.version, "within": str(within), "rows": trained.facts["rows"]}
 
 
-def machine_inventory_unload(opened: OpenLake, month: datetime) -> dict[str, Any]:
+def unload_machines(opened: OpenLake, month: datetime) -> dict[str, Any]:
     """Unload the machines that are not known yet from Redshift, and add them to the inventory of a month.
 
     Raises:
@@ -104,6 +104,6 @@ def machine_inventory_unload(opened: OpenLake, month: datetime) -> dict[str, Any
 
 
 REFERENCE_JOBS: Mapping[str, Callable[[OpenLake, datetime, str], dict[str, Any]]] = {
-    "fg_b_builder": fg_b_builder,
-    "model_training": model_training,
+    "fg_b_builder": make_baselines,
+    "model_training": train,
 }
