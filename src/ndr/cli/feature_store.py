@@ -15,14 +15,13 @@ from ndr.aws.feature_store import Ingested, ingest, retry
 from ndr.aws.feature_store_groups import create, diff, request
 from ndr.aws.feature_store_offline import write_offline
 from ndr.aws.feature_store_records import shape_of
-from ndr.aws.spec_store import DynamoStore, table_name
 from ndr.cli import lakes
+from ndr.cli.configuration import add_configuration_options, configuration
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import write_rows
 from ndr.cli.running import PARTLY_DONE
 from ndr.errors import UsageError
-from ndr.spec_store import config_from
-from ndr.specs import Config, load_config
+from ndr.specs import Config
 from ndr.summary import stored
 from ndr.table import Table
 from ndr.tables import TABLES
@@ -40,14 +39,10 @@ def add_commands(commands: Any) -> None:
     making = inner.add_parser("create", help="make feature groups for tables, and add the features that they lack")
     comparing = inner.add_parser("diff", help="what feature groups have otherwise than the tables; exit 1 if anything")
     sending = inner.add_parser("ingest", help="put rows of a lake into feature groups, online, offline or both")
-    for command in (making, comparing):
-        command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; without it the defaults")
     lakes.add_lake_options(sending, required=False)
     lakes.add_interval_options(sending)
     for command, what in ((making, _create), (comparing, _diff), (sending, _ingest)):
-        command.add_argument("--project-name", metavar="NAME", help="project of JobSpecs in DynamoDB, without --config")
-        command.add_argument("--feature-spec-version", metavar="VERSION", help="version of the JobSpecs")
-        command.add_argument("--table", metavar="NAME", help="DynamoDB table of the JobSpecs")
+        add_configuration_options(command, file=command is not sending)
         command.add_argument(
             "--group", action="append", choices=STORED, help="only the feature group of this table; may be repeated"
         )
@@ -64,19 +59,6 @@ def add_commands(commands: Any) -> None:
     sending.add_argument("--retry-failed", metavar="FILE", help="send the records of this file, and no rows of a lake")
 
 
-def _config(options: argparse.Namespace) -> Config:
-    """The configuration in the file, or that of the JobSpecs that are named.
-
-    Raises:
-        UsageError: both are named, or the JobSpecs only half.
-    """
-    if not (options.project_name or options.feature_spec_version or options.table):
-        return load_config(options.config)
-    if options.config or not (options.project_name and options.feature_spec_version):
-        raise UsageError("give --config FILE, or --project-name and --feature-spec-version of JobSpecs in DynamoDB.")
-    return config_from(DynamoStore(table_name(options.table)), options.project_name, options.feature_spec_version)
-
-
 def _spec(config: Config) -> FeatureStore:
     spec = config.other("feature_store_ingest")
     return spec if isinstance(spec, FeatureStore) else FeatureStore()
@@ -90,7 +72,7 @@ def _groups(options: argparse.Namespace, config: Config, spec: FeatureStore) -> 
 
 
 def _create(options: argparse.Namespace) -> int:
-    config = _config(options)
+    config = configuration(options, required=False)
     spec, role = _spec(config), config.pipeline_defaults.role_arn
     groups = _groups(options, config, spec)
     if options.dry_run:
@@ -106,7 +88,7 @@ def _create(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    config = _config(options)
+    config = configuration(options, required=False)
     spec = _spec(config)
     found = [
         {"table": table, **difference.facts()}
@@ -118,7 +100,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _ingest(options: argparse.Namespace) -> int:
-    config = _config(options)
+    config = configuration(options, required=False)
     spec = _spec(config)
     if options.retry_failed:
         if options.lake or options.dry_run:

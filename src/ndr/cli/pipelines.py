@@ -10,11 +10,9 @@ from typing import Any
 from ndr.aws.clients import client
 from ndr.aws.pipelines import PipelineDefinition, pipeline_definition
 from ndr.aws.pipelines_service import difference, push
-from ndr.aws.spec_store import DynamoStore, table_name
+from ndr.cli.configuration import add_configuration_options, configuration
 from ndr.errors import UnknownNameError, UsageError
 from ndr.jobs import PIPELINES
-from ndr.spec_store import config_from
-from ndr.specs import Config, load_config
 
 DIFFERENT = 1
 
@@ -28,10 +26,7 @@ def add_commands(commands: Any) -> None:
     push = inner.add_parser("push", help="create pipelines at SageMaker, or bring them up to date")
     for command, what in ((render, _render), (diff, _diff), (push, _push)):
         command.add_argument("names", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(PIPELINES)}")
-        command.add_argument("--config", metavar="FILE", help="configuration, YAML or JSON; else JobSpecs of DynamoDB:")
-        command.add_argument("--project-name", metavar="NAME", help="project of the JobSpecs")
-        command.add_argument("--feature-spec-version", metavar="VERSION", help="version of the JobSpecs")
-        command.add_argument("--table", metavar="NAME", help="DynamoDB table of the JobSpecs")
+        add_configuration_options(command)
         command.set_defaults(run=what)
     render.add_argument("--output", metavar="DIR", help="write NAME.json of each into this folder")
 
@@ -41,28 +36,8 @@ def _definitions(options: argparse.Namespace) -> dict[str, PipelineDefinition]:
     for name in names:
         if name not in PIPELINES:
             raise UnknownNameError("pipeline", name, (*PIPELINES, "all"))
-    config = _config(options)
+    config = configuration(options)
     return {name: pipeline_definition(name, config) for name in names}
-
-
-def _config(options: argparse.Namespace) -> Config:
-    """The configuration in the file, else that of the JobSpecs; the containers then use the table that we read.
-
-    Raises:
-        UsageError: neither is named, or both.
-    """
-    stored = (options.project_name, options.feature_spec_version, options.table)
-    if options.config:
-        if any(stored):
-            raise UsageError("give --config FILE, or the JobSpecs of DynamoDB; not both.")
-        return load_config(options.config)
-    if not (options.project_name and options.feature_spec_version):
-        raise UsageError("give --config FILE, or --project-name and --feature-spec-version of JobSpecs in DynamoDB.")
-    table = table_name(options.table)
-    config = config_from(DynamoStore(table), options.project_name, options.feature_spec_version)
-    defaults = config.pipeline_defaults
-    named = defaults.model_copy(update={"table_name": defaults.table_name or table})
-    return config.model_copy(update={"pipeline_defaults": named})
 
 
 def _render(options: argparse.Namespace) -> int:
