@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from ndr.aws.clients import ServiceBusyError, client, code_of, translated
-from ndr.errors import AdapterError, NdrError, UsageError, shown
+from ndr.errors import AdapterError, DataError, NdrError, UsageError, shown
 from ndr.tables.settings import S3Prefix
 
 THREADS = 16
@@ -152,6 +152,27 @@ def bring(prefix: str, names: Sequence[str], folder: Path) -> Path:
         for name in names:
             copy(s3, f"{place}/{name}", here / name)
     return here
+
+
+@contextmanager
+def borrowed(uri: str) -> Iterator[Path]:
+    """A file of S3 here, to be changed; it goes back as it is then, and is removed there when it is empty or gone.
+
+    Raises:
+        DataError: there is no such file.
+        ServiceError: S3 refuses, or cannot be asked.
+    """
+    bucket, key = split(uri)
+    with TemporaryDirectory(prefix="ndr-s3-") as folder, s3_client() as s3:
+        here = Path(folder) / _plain(uri)
+        if not copy(s3, uri, here):
+            raise DataError(f"there is no file {shown(uri, 300)}.")
+        yield here
+        with translated(uri):
+            if here.exists() and here.stat().st_size:
+                s3.put_object(Bucket=bucket, Key=key, Body=here.read_bytes())
+            else:
+                s3.delete_object(Bucket=bucket, Key=key)
 
 
 def _made(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ndr.aws.feature_store import Ingested, ingest, retry
 from ndr.aws.feature_store_groups import create, diff, request
 from ndr.aws.feature_store_offline import write_offline
 from ndr.aws.feature_store_records import shape_of
+from ndr.aws.objects import borrowed
 from ndr.cli import lakes
 from ndr.cli.configuration import add_configuration_options, configuration
 from ndr.cli.lakes import OpenLake
@@ -105,10 +107,11 @@ def _ingest(options: argparse.Namespace) -> int:
     if options.retry_failed:
         if options.lake or options.dry_run:
             raise UsageError("--retry-failed sends the records of its file alone: leave --lake and --dry-run out.")
-        path = Path(options.retry_failed)
-        done = retry(spec, path)
+        place = options.retry_failed
+        with borrowed(place) if place.startswith(lakes.S3) else nullcontext(Path(place)) as path:
+            done = retry(spec, path)
         write_rows([done.facts()], options.format)
-        return _ended([done], path)
+        return _ended([done], place)
     if not options.lake:
         raise UsageError("give --lake, the rows of which are sent, or --retry-failed FILE.")
     with lakes.open_lake(options, config=config) as opened:
@@ -128,7 +131,7 @@ def _ingest(options: argparse.Namespace) -> int:
     return _ended(sent, path)
 
 
-def _ended(done: Sequence[Ingested], path: Path) -> int:
+def _ended(done: Sequence[Ingested], path: Path | str) -> int:
     """The exit code, and where the records lie that failed."""
     failed = sum(each.failed for each in done)
     if failed:

@@ -32,8 +32,19 @@ def add_commands(commands: Any) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     with lakes.open_lake(options) as opened:
-        print(write_report(opened, Path(options.out), _within(options, opened), options.hosts))
+        print(write_report(opened, page_file(options.out), _within(options, opened), options.hosts))
     return 0
+
+
+def page_file(text: str) -> Path:
+    """Where a page goes that somebody asks for.
+
+    Raises:
+        UsageError: it is no file of this machine.
+    """
+    if "://" in text:
+        raise UsageError(f"{shown(text, 300)!r} is no file of this machine; name one, and copy the page from there.")
+    return Path(text)
 
 
 def _within(options: argparse.Namespace, opened: OpenLake) -> Interval | None:

@@ -17,7 +17,7 @@ from ndr.cli.lakes import OpenLake
 from ndr.cli.logs import batch_asked, found_files, source_specs
 from ndr.cli.models import armed, told
 from ndr.cli.output import Progress, write_rows
-from ndr.cli.report import write_report
+from ndr.cli.report import page_file, write_report
 from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant
 from ndr.errors import DataError, shown
 from ndr.news import Built, build_features, build_scores
@@ -155,7 +155,7 @@ def _no_hosts(opened: OpenLake, reports: Sequence[FileReport]) -> DataError | No
 def _report(opened: OpenLake, asked: str | None) -> str:
     """Write the page where it was asked for, or into the lake; where that is."""
     if asked:
-        return str(write_report(opened, Path(asked)))
+        return str(write_report(opened, page_file(asked)))
     write_report(opened, Path(opened.lake.stage(REPORT)))
     opened.lake.publish(REPORT)
     return opened.lake.path(REPORT)
