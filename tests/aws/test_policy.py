@@ -96,6 +96,7 @@ def test_the_lake_may_be_written_and_raw_logs_only_read() -> None:
     assert may(s3("PutObject", "acme-ndr/elsewhere/delta/dt=2026-03-02/x.parquet"))
     assert may(s3("GetObject", "acme-logs/palo/a.csv.gz"))
     assert may(listing("acme-logs", "palo/"))
+    assert not may(s3("GetObject", "acme-logs/palo/a.csv.gz"), jobs=("fg_b_builder",))
     assert not may(s3("PutObject", "acme-logs/palo/a.csv.gz"))
     assert not may(s3("DeleteObject", "acme-logs/palo/a.csv.gz"))
 

@@ -87,7 +87,7 @@ def policy(config: Config, jobs: Collection[str], here: Account | None = None) -
 
 
 def shared(config: Config, here: Account | None = None) -> list[Statement]:
-    """What every job may do: with the lake, the raw logs, both tables, and its own container.
+    """What every job may do: with the lake, both tables, and its own container.
 
     Raises:
         SpecError: as ``policy``.
@@ -95,7 +95,6 @@ def shared(config: Config, here: Account | None = None) -> list[Statement]:
     here = here or Account()
     return [
         *places("Lake", here, [lake_root(config), *mounts(config).values()], _FILES),
-        *places("Logs", here, raw_logs(config), ("s3:GetObject",)),
         *_tables(config, here),
         *_container(config, here),
     ]
@@ -109,6 +108,8 @@ def particular(config: Config, jobs: Collection[str], here: Account | None = Non
     """
     here = here or Account()
     found: list[Statement] = []
+    if "delta_builder" in jobs:
+        found += places("Logs", here, raw_logs(config), ("s3:GetObject",))
     if set(_SCORES) & set(jobs):
         found += _model(config, here)
     if "machine_inventory_unload" in jobs and isinstance(
