@@ -38,7 +38,11 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--large", action="store_true", help="also the large ones, which take minutes each")
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each figure (default 3)")
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the sizes, to try things (default 1)")
-    parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name} beside this program")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"write {RESULTS.name} beside this program; with --only, a page of its own",
+    )
     return parser.parse_args(argv)
 
 
@@ -59,7 +63,8 @@ def main(argv: Sequence[str]) -> None:
     print(table(lines))
     if asked.record:
         command = " ".join(["python -m benchmarks", *argv])
-        RESULTS.write_text(page(lines, command, asked.runs, asked.scale), encoding="utf-8", newline="\n")
+        place = RESULTS.with_name(f"RESULTS-{'-'.join(asked.only)}.md") if asked.only else RESULTS
+        place.write_text(page(lines, command, asked.runs, asked.scale), encoding="utf-8", newline="\n")
 
 
 main(sys.argv[1:])

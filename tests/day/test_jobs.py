@@ -179,3 +179,9 @@ def test_of_several_machines_of_a_step_one_works(
     assert not lake.exists()
     told.write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}))
     assert done("delta_builder", config, lake, *batch(0))["sessions"] == 8
+
+
+def test_an_engine_that_is_not_here_is_told_as_a_spec_to_mend(config: Path, lake: Path) -> None:
+    told = failure(job("fg_a_builder", config, lake, *batch(0), "--engine", "spark"))
+    assert (told["action"], told["retryable"]) == ("mend_spec", False)
+    assert "duckdb" in told["message"]

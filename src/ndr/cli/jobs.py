@@ -60,7 +60,7 @@ def add_commands(commands: Any) -> None:
         )
         if job.name in DELIVERING:
             command.add_argument("--again", action="store_true", help="bring also what was brought before")
-        command.add_argument("--engine", choices=("duckdb",), default="duckdb", help="what computes (default duckdb)")
+        command.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="what computes (duckdb)")
         lakes.add_lake_options(command, required=False)
         command.set_defaults(run=_job)
 
@@ -90,6 +90,8 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     job = job_named(options.job)
     if not _first_machine():
         return {"skipped": "another machine of this step does the work"}, 0
+    if options.engine == "spark":
+        raise SpecError("pipeline_defaults.engine: jobs run on duckdb in this version; write duckdb, or leave it out.")
     config = _config(options)
     if not job.arguments:
         return {"spec": _understood(config, job.name)}, 0

@@ -26,6 +26,7 @@ from ndr.scoring import LakeModels
 from ndr.spec_files import config_at
 from ndr.specs import Config
 from ndr.tables.inference import Inference
+from ndr.tables.machines import machines
 from ndr.time import Interval, parse_instant
 
 LEDGER = "ledger.sqlite"
@@ -125,7 +126,7 @@ def open_lake(
         found = _on_s3(options, config, scratch) if options.lake.startswith(S3) else _local(options, existing=existing)
         lake, ledger = found
         with closing(lake), closing(ledger):
-            if existing and ledger.last_arrival() is None and lake.uri.startswith(S3):
+            if existing and lake.uri.startswith(S3) and not _begun(ledger):
                 raise _no_lake(options.lake)
             _check_clock(config, ledger, options.lake)
             folder = lake.root if isinstance(lake, LocalLake) else Path()
@@ -134,6 +135,11 @@ def open_lake(
                 models = LakeModels(lake, config, _endpoint, partial(_brought, folder=scratch))
                 shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
                 yield OpenLake(lake, ledger, shop, models, folder)
+
+
+def _begun(ledger: Ledger) -> bool:
+    """Whether anything was imported: logs, or machines."""
+    return ledger.last_arrival() is not None or bool(ledger.parts(machines.name, ""))
 
 
 def _no_lake(root: str) -> UsageError:
