@@ -9,7 +9,7 @@ from ndr.spec_files import config_at
 from ndr.spec_store import config_from
 from ndr.specs import Config
 
-_EITHER = "give --config FILE, or --project-name and --feature-spec-version of JobSpecs in DynamoDB"
+_EITHER = "give --config FILE, or --project-name and --feature-spec-version of JobSpecs in DynamoDB."
 
 
 def add_configuration_options(command: argparse.ArgumentParser, *, file: bool = True) -> None:
@@ -36,11 +36,11 @@ def configuration(options: argparse.Namespace, *, required: bool = True) -> Conf
     """
     stored = (options.project_name, options.feature_spec_version, options.table)
     if options.config and any(stored):
-        raise UsageError(f"{_EITHER}; not both.")
+        raise UsageError(f"a file or JobSpecs, not both: {_EITHER}")
     if options.config or not (required or any(stored)):
         return config_at(options.config)
     if not (options.project_name and options.feature_spec_version):
-        raise UsageError(f"{_EITHER}.")
+        raise UsageError(_EITHER)
     from ndr.aws.spec_store import DynamoStore, table_name  # noqa: PLC0415 - needs an extra
 
     table = table_name(options.table)
