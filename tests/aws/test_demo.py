@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from standins import demo
+from standins.specs import specs
 
+from aws.recorded import beyond, recorded
 from ndr.jobs import JOBS, PIPELINES
+from ndr.specs import config_of
 
 
 def test_an_empty_account_comes_to_scored_batches_in_every_system(
@@ -22,7 +25,10 @@ def test_an_empty_account_comes_to_scored_batches_in_every_system(
         return done
 
     monkeypatch.setattr(demo, "execute", noted)
-    found = demo.run(tmp_path, hosts=6, days=2, batches=1)
+    with recorded(monkeypatch) as calls:
+        found = demo.run(tmp_path, hosts=6, days=2, batches=1)
+    assert set(calls) == set(started)
+    assert beyond(calls, config_of(specs())) == {}, "jobs ask for what their roles may not do"
     assert set(started) == {job for each in PIPELINES.values() for job in each.jobs}
     assert set(JOBS) - set(started) == {"project_parameters", "non_persistent_prefixes"}, "these make nothing"
     assert found["redshift"] > 0
