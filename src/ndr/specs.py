@@ -6,12 +6,13 @@ A configuration file is treated as hostile: plain data only, no tags, no aliases
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from ndr.errors import SpecError, near_miss, shown
 from ndr.table import Table
@@ -42,6 +43,37 @@ OTHERS: dict[str, type[Spec]] = {
 """Jobs that make none of the tables; what non_persistent_prefixes says is part of the settings of all."""
 
 
+_PRIVATE = re.compile("SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|KEY|AUTHORIZATION|_IMPL")
+_HIDDEN = "(not shown)"
+
+
+def _public(name: str) -> str:
+    if _PRIVATE.search(name):
+        raise ValueError(
+            f"{name!r} would hold a secret, which everybody who sees a pipeline could read, or name code to be run; "
+            "let the role of the jobs have access instead"
+        )
+    return name
+
+
+def _unless_secret(value: Any) -> Any:
+    """The value, where a message about it may be read by everybody."""
+    fit = isinstance(value, str) and re.fullmatch(r"[^\x00-\x1f\x7f$]{1,256}", value)
+    return value if fit and not re.search("://[^/]*@", value) else _HIDDEN
+
+
+def _said_openly(value: str) -> str:
+    if value == _HIDDEN:
+        raise ValueError("a variable is a text of 1 to 256 characters without $, and names no user in an address")
+    return value
+
+
+Variable = Annotated[str, Field(pattern=r"^PYICEBERG_[A-Z0-9_]+$", max_length=200), AfterValidator(_public)]
+"""A variable of the environment that containers may be given: how PyIceberg finds its catalogs."""
+Open = Annotated[str, AfterValidator(_said_openly), BeforeValidator(_unless_secret)]
+"""Its value, which holds no secret, and nothing that CloudFormation would fill in."""
+
+
 class PipelineDefaults(Spec):
     """What the pipelines of SageMaker are given where nobody says otherwise."""
 
@@ -54,6 +86,7 @@ class PipelineDefaults(Spec):
     engine: Literal["duckdb", "spark"] = "duckdb"
     table_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="of the JobSpecs")
     ledger_table_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
+    environment: dict[Variable, Open] = Field(default_factory=dict, max_length=50, description="of the containers")
 
 
 class Config(Spec):

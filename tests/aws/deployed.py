@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from standins.credentials import ACCOUNT, REGION
@@ -110,3 +113,10 @@ def told(value: Any, names: dict[str, str]) -> Any:
 def plain(text: Any) -> Any:
     """A definition that the template holds as JSON."""
     return json.loads(text["Fn::Sub"] if isinstance(text, dict) else text)
+
+
+def lint(*files: Path) -> tuple[int, str]:
+    """What cfn-lint says of templates."""
+    command = [sys.executable, "-c", "from cfnlint.runner import main; raise SystemExit(main())", *map(str, files)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own files
+    return said.returncode, said.stdout + said.stderr

@@ -49,6 +49,11 @@ def test_defaults_are_the_promised_ones() -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two models": ({"model": {"endpoint_name": "a", "model_uri": "b"}}, "model: .* drop one"),
+    "all models of a bucket": ({"model": {"model_uri": "s3://models/*"}}, "model.model_uri: .* no prefix"),
+    "all buckets": ({"model": {"model_uri": "s3://*"}}, "model.model_uri: .* no prefix"),
+    "a variable": ({"model": {"model_uri": "s3://models/${AWS::AccountId}"}}, "model.model_uri: .* no prefix"),
+    "a model on the web": ({"model": {"model_uri": "http://models/x"}}, "model.model_uri: .* nor a folder"),
+    "two lines": ({"model": {"model_uri": "/models/\nx"}}, "model.model_uri: .* nor a folder"),
     "a key": ({"model": {"endpoint": "a"}}, "model.endpoint: unknown key. Did you mean 'endpoint_name'"),
     "a name": ({"model": {"endpoint_name": "a/b"}}, "model.endpoint_name"),
     "a version as a number": ({"model": {"model_version": 1.1}}, "model.model_version: .* string"),

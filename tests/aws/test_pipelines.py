@@ -197,18 +197,48 @@ def test_containers_are_told_their_region_as_boto3_asks_for_it() -> None:
     assert "AWS_DEFAULT_REGION" not in environment(changed(processing_image_uri="registry.example.com/ndr:1"))
 
 
-@pytest.mark.parametrize(("key", "value"), [("role_arn", None), ("table_name", None), ("processing_instance_count", 2)])
+@pytest.mark.parametrize(("key", "value"), [("role_arn", None), ("table_name", None)])
 def test_what_a_pipeline_cannot_do_without_is_named(key: str, value: object) -> None:
     with pytest.raises(SpecError, match=f"^pipeline_defaults.{key}: "):
         definition("15m_streaming", changed(**{key: value}))
 
 
-def test_spark_may_have_many_machines() -> None:
-    told = {
-        each["Name"]: each
-        for each in definition("15m_streaming", changed(engine="spark", processing_instance_count=9))["Parameters"]
-    }
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_a_step_may_have_many_machines_of_which_duckdb_lets_the_first_work(engine: str) -> None:
+    made = definition("15m_streaming", changed(engine=engine, processing_instance_count=9))
+    told = {each["Name"]: each for each in made["Parameters"]}
     assert told["ProcessingInstanceCount"]["DefaultValue"] == 9
+
+
+GLUE = {"PYICEBERG_CATALOG__GLUE__TYPE": "glue", "PYICEBERG_CATALOG__GLUE__WAREHOUSE": "s3://acme-ice/tables"}
+
+
+def test_containers_learn_from_the_environment_how_pyiceberg_finds_its_catalogs() -> None:
+    assert environment(changed(environment=GLUE)) == environment(CONFIG) | GLUE
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "hidden"),
+        ("pyiceberg_x", "hidden"),
+        ("PYICEBERG_CATALOG__X__S3__SECRET_ACCESS", "hidden"),
+        ("PYICEBERG_CATALOG__X__S3__ACCESS_KEY_ID", "hidden"),
+        ("PYICEBERG_CATALOG__X__TOKEN", "hidden"),
+        ("PYICEBERG_CATALOG__X__CREDENTIAL", "hidden"),
+        ("PYICEBERG_CATALOG__X__PASSWORD", "hidden"),
+        ("PYICEBERG_CATALOG__X__HEADER__AUTHORIZATION", "hidden"),
+        ("PYICEBERG_CATALOG__X__PY_IO_IMPL", "hidden"),
+        ("PYICEBERG_CATALOG__X__URI", "postgresql://ndr:hidden@db/ice"),
+        ("PYICEBERG_CATALOG__X__URI", "hidden${AWS::AccountId}"),
+        ("PYICEBERG_CATALOG__X__URI", "hidden\nline"),
+        ("PYICEBERG_CATALOG__X__URI", "hidden" * 50),
+    ],
+)
+def test_no_secret_and_no_other_variable_comes_into_the_environment(name: str, value: str) -> None:
+    with pytest.raises(SpecError, match=f"^pipeline_defaults.environment.{name}") as told:
+        changed(environment={name: value})
+    assert "hidden" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ndr.aws.clients import ServiceBusyError, ServiceError, client
 from ndr.aws.pipelines import pipeline_definition
 from ndr.aws.pipelines_service import difference, push, standing
 from ndr.cli import main
+from ndr.errors import SpecError
 from ndr.jobs import PIPELINES
 from ndr.specs import load_config
 
@@ -130,6 +131,18 @@ def test_a_definition_that_is_no_json_is_replaced(sagemaker: Any) -> None:
     sagemaker.update_pipeline(PipelineName=OURS.name, PipelineDefinition="written by hand")
     assert any("written by hand" in line for line in difference(OURS, sagemaker))
     assert push(OURS, sagemaker) == "updated"
+
+
+def test_a_pipeline_of_a_project_that_would_be_called_the_same_is_left_alone(sagemaker: Any) -> None:
+    """SageMaker cannot tell a.b from a_b."""
+    one, other = (
+        pipeline_definition(NAME, CONFIG.model_copy(update={"project_name": name})) for name in ("a.b", "a_b")
+    )
+    assert push(one, sagemaker) == "created"
+    for ask in (push, difference):
+        with pytest.raises(SpecError, match=r"pipeline a-b-15m-streaming at SageMaker is that of project 'a\.b'"):
+            ask(other, sagemaker)
+    assert push(one, sagemaker) == "unchanged"
 
 
 def test_a_pipeline_that_is_not_there_is_all_difference(sagemaker: Any) -> None:

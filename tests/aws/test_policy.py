@@ -191,6 +191,17 @@ def test_a_model_elsewhere_is_only_read() -> None:
     assert not may(s3("PutObject", "models/forest/model.json"), config)
 
 
+def test_a_model_that_nobody_checked_widens_nothing() -> None:
+    """A configuration that was copied with other values is not checked again."""
+    for wrong in ("s3://*", "s3://models/*", "s3://${AWS::AccountId}", "s3://models/../x"):
+        unchecked = Config.model_construct(
+            project_parameters=SMALL.project_parameters, pipeline_defaults=SMALL.pipeline_defaults,
+            jobs={"inference_predictions": {"model": {"model_uri": wrong}}},
+        )  # fmt: skip
+        with pytest.raises(SpecError, match=r"model\.model_uri"):
+            policy(unchecked, tuple(JOBS), KNOWN)
+
+
 @pytest.mark.parametrize(
     ("image", "repository"),
     [

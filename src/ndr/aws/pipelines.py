@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndr.errors import SpecError, UnknownNameError, shown
+from ndr.aws.names import pipeline_name
+from ndr.errors import SpecError, UnknownNameError
 from ndr.jobs import PIPELINES, Job, Pipeline
 from ndr.specs import Config, PipelineDefaults
 
@@ -77,12 +78,6 @@ class PipelineDefinition:
         Raises:
             SpecError: the configuration does not say who runs the steps, or where they find their specs.
         """
-        defaults = self.config.pipeline_defaults
-        if defaults.engine != "spark" and defaults.processing_instance_count > 1:
-            raise SpecError(
-                f"pipeline_defaults.processing_instance_count: {defaults.processing_instance_count} machines would "
-                f"each do the same work, as the engine {defaults.engine} uses one; write 1, or engine: spark."
-            )
         jobs = self.pipeline.steps(self.config)
         steps = [self._step(job, after) for job, after in zip(jobs, (None, *jobs), strict=False)]
         return {
@@ -164,24 +159,6 @@ def pipeline_definition(name: str, config: Config, region: str | None = None) ->
     return PipelineDefinition(PIPELINES[name], config, region)
 
 
-def pipeline_name(project: str, pipeline: str) -> str:
-    """What SageMaker calls a pipeline of a project.
-
-    >>> pipeline_name("office_west", "15m_streaming")
-    'office-west-15m-streaming'
-
-    Raises:
-        SpecError: the name of the project has neither letters nor digits.
-    """
-    words = re.findall(r"[A-Za-z0-9]+", project)
-    if not words:
-        raise SpecError(
-            f"project_name: {shown(project)!r} has neither letters nor digits, and SageMaker names pipelines by "
-            "them alone; choose another name."
-        )
-    return "-".join((*words, *pipeline.split("_")))
-
-
 def parameter(argument: str) -> str:
     """What a pipeline calls a runtime argument of a job.
 
@@ -227,7 +204,7 @@ def _environment(defaults: PipelineDefaults, region: str | None) -> dict[str, st
         LEDGER_VARIABLE: defaults.ledger_table_name,
         REGION_VARIABLE: region or (found and found.group(1)),
     }
-    return {name: value for name, value in named.items() if value}
+    return {**{name: value for name, value in named.items() if value}, **defaults.environment}
 
 
 def _said(value: str | None, key: str, what: str) -> str:

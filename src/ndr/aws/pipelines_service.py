@@ -10,6 +10,7 @@ from typing import Any
 
 from ndr.aws.clients import ServiceError, code_of, translated
 from ndr.aws.pipelines import PipelineDefinition
+from ndr.errors import SpecError, shown
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 # DescribePipeline answers either way for a name that nothing carries.
@@ -49,10 +50,10 @@ def difference(ours: PipelineDefinition, sagemaker: Any) -> list[str]:
     """What pushing would change, as the lines of a unified diff; none where SageMaker has the same.
 
     Raises:
-        SpecError: the configuration is not enough for a definition.
+        SpecError: the configuration is not enough for a definition, or the pipeline is another project's.
         ServiceError: SageMaker cannot be asked.
     """
-    theirs = standing(ours.name, sagemaker)
+    theirs = _of_project(ours, standing(ours.name, sagemaker))
     before = [] if theirs is None else _told(theirs)
     return list(difflib.unified_diff(before, _told(_wanted(ours)), f"SageMaker: {ours.name}", "here", n=3, lineterm=""))
 
@@ -64,17 +65,17 @@ def push(ours: PipelineDefinition, sagemaker: Any) -> str:
     answer is lost is sent again with the same token, which botocore makes, and creates nothing twice.
 
     Raises:
-        SpecError: the configuration is not enough for a definition.
+        SpecError: the configuration is not enough for a definition, or the pipeline is another project's.
         ServiceError: SageMaker refuses, or cannot be asked.
     """
-    wanted, theirs = _wanted(ours), standing(ours.name, sagemaker)
+    wanted, theirs = _wanted(ours), _of_project(ours, standing(ours.name, sagemaker))
     if theirs is None:
         try:
             _send(sagemaker.create_pipeline, ours, wanted)
         except ServiceError as error:
             if error.__cause__ is None or code_of(error.__cause__) not in _TAKEN:
                 raise
-            theirs = standing(ours.name, sagemaker)
+            theirs = _of_project(ours, standing(ours.name, sagemaker))
             if theirs is None:
                 raise
         else:
@@ -83,6 +84,26 @@ def push(ours: PipelineDefinition, sagemaker: Any) -> str:
         return UNCHANGED
     _send(sagemaker.update_pipeline, ours, wanted)
     return UPDATED
+
+
+def _of_project(ours: PipelineDefinition, theirs: StandingPipeline | None) -> StandingPipeline | None:
+    """The standing pipeline, unless it is that of a project whose name SageMaker cannot tell from ours.
+
+    Raises:
+        SpecError: it is.
+    """
+    try:
+        parameters = json.loads(theirs.definition)["Parameters"] if theirs else []
+        owners = [each.get("DefaultValue") for each in parameters if each["Name"] == "ProjectName"]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return theirs  # nobody's definition of ours
+    project = ours.config.project_name
+    if owners and owners[0] not in {None, project}:
+        raise SpecError(
+            f"project_name: pipeline {ours.name} at SageMaker is that of project {shown(str(owners[0]))!r}, and "
+            f"{shown(project)!r} would have the same names there; choose another name."
+        )
+    return theirs
 
 
 def _wanted(ours: PipelineDefinition) -> StandingPipeline:

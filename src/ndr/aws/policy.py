@@ -7,10 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from ndr.errors import SpecError, shown
-from ndr.places import lake_root, mounts
+from ndr.aws.names import logical_name, repository_name
+from ndr.places import lake_root, mounts, s3_prefix
 from ndr.specs import Config
 from ndr.tables import TABLES
 from ndr.tables.destinations import RedshiftAccess
@@ -18,7 +16,6 @@ from ndr.tables.feature_groups import FeatureStore
 from ndr.tables.inference import Inference
 from ndr.tables.inventory_unload import InventoryUnload
 from ndr.tables.prediction_feature_join import Destination, Join
-from ndr.tables.settings import S3Prefix
 
 Statement = Mapping[str, Any]
 SPECS_TABLE = "ndr-job-specs"
@@ -37,7 +34,6 @@ _RECORDS = ("sagemaker:DescribeFeatureGroup", "sagemaker:PutRecord", "sagemaker:
 _SCORES = ("inference_predictions", "prediction_feature_join", "feature_store_ingest")
 """Jobs that make predictions where there are none yet."""
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?:[:@].+)?")
-_PREFIX: TypeAdapter[str] = TypeAdapter(S3Prefix)
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def workgroup_parameter(name: str) -> str:
     >>> workgroup_parameter("dwh-main")
     'WorkgroupIdDwhMain'
     """
-    return "WorkgroupId" + "".join(word.capitalize() for word in re.findall("[a-z0-9]+", name))
+    return logical_name("WorkgroupId", name)
 
 
 def policy(config: Config, jobs: Collection[str], here: Account | None = None) -> list[Statement]:
@@ -133,11 +129,7 @@ def raw_logs(config: Config) -> list[str]:
     for job, (group, key) in INPUTS.items():
         values = config.jobs.get(job, {}).get(group)
         if isinstance(values, dict) and values.get(key) is not None:
-            try:
-                found.append(_PREFIX.validate_python(values[key]))
-            except ValidationError as error:
-                said = shown(error.errors(include_url=False)[0]["msg"], 200)
-                raise SpecError(f"jobs.{job}.{group}.{key}: {said}.") from None
+            found.append(s3_prefix(values[key], f"jobs.{job}.{group}.{key}"))
     return found
 
 
@@ -193,7 +185,7 @@ def _container(config: Config, here: Account) -> list[Statement]:
     """What SageMaker does in the name of the role: fetch the image, keep what the job says, tell how busy it is."""
     group = here.arn("logs", f"log-group:{LOG_GROUP}")
     image = config.pipeline_defaults.processing_image_uri
-    ours = here.arn("ecr", f"repository/{repository_name(config)}")
+    ours = here.arn("ecr", f"repository/{repository_name(config.project_name)}")
     known = _ECR.fullmatch(image) if image else None
     region = known[2] if known else here.region
     repository = f"arn:{here.partition}:ecr:{known[2]}:{known[1]}:repository/{known[3]}" if known else ours
@@ -208,12 +200,6 @@ def _container(config: Config, here: Account) -> list[Statement]:
     ]  # fmt: skip
 
 
-def repository_name(config: Config) -> str:
-    """The repository of images that the template makes where the configuration names no image."""
-    words = re.findall("[a-z0-9]+", config.project_name.lower())
-    return "-".join((*words, "ndr"))
-
-
 def _model(config: Config, here: Account) -> list[Statement]:
     spec = config.spec(TABLES["predictions"])
     model = spec.model if isinstance(spec, Inference) else Inference().model
@@ -221,7 +207,8 @@ def _model(config: Config, here: Account) -> list[Statement]:
         endpoint = here.named("endpoint", model.endpoint_name, model.region)
         return [allow("Endpoint", ("sagemaker:InvokeEndpoint",), endpoint)]
     if model.model_uri and model.model_uri.startswith("s3://"):
-        return places("Model", here, [model.model_uri], ("s3:GetObject",))
+        place = s3_prefix(model.model_uri, "jobs.inference_predictions.model.model_uri")
+        return places("Model", here, [place], ("s3:GetObject",))
     return []
 
 

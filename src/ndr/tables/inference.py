@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_validator
 
 from ndr.errors import near_miss
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_c import fg_c as fg_c_table
 from ndr.tables.previous import Place
-from ndr.tables.settings import PLACE, TRANSPORT, Inert, Spec, inert
+from ndr.tables.settings import PLACE, TRANSPORT, Inert, S3Prefix, Spec, inert
 
 _TYPES = {**fg_a_table.columns, **fg_c_table.columns}
 _NUMBERS = ("int", "float", "boolean")
@@ -27,6 +28,18 @@ def _numeric(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+_ON_S3: TypeAdapter[str] = TypeAdapter(S3Prefix)
+
+
+def _folder(uri: str) -> str:
+    """A prefix on S3, or a folder here; wildcards and variables would mean more than one place in a policy."""
+    if uri.startswith("s3://"):
+        return _ON_S3.validate_python(uri)
+    if re.search(r"[\x00-\x1f\x7f]", uri) or "://" in uri.removeprefix("file://"):
+        raise ValueError(f"{uri!r} is neither s3://bucket/folder nor a folder")
+    return uri
+
+
 FeatureNames = Annotated[tuple[str, ...], AfterValidator(_numeric)]
 ContentType = Literal["application/json", "text/csv"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -36,7 +49,9 @@ class ModelChoice(Spec):
     """Which model gives the scores; where neither ``endpoint_name`` nor ``model_uri`` stands, the lake's latest."""
 
     endpoint_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
-    model_uri: str | None = Field(default=None, min_length=1, description="folder of a trained model")
+    model_uri: Annotated[str, AfterValidator(_folder)] | None = Field(
+        default=None, min_length=1, max_length=1_024, description="folder of a trained model, here or on S3"
+    )
     region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,32}$", description="else as AWS is configured here")
     model_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="else the endpoint's")
     model_version: str | None = Field(

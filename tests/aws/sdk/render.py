@@ -87,6 +87,7 @@ def steps(jobs, names, parameters, defaults, session):
     environment = {"ML_PROJECTS_PARAMETERS_TABLE_NAME": defaults["table_name"]}
     if "ledger_table_name" in defaults:
         environment["NDR_LEDGER_TABLE_NAME"] = defaults["ledger_table_name"]
+    environment |= defaults.get("environment", {})
     environment["AWS_DEFAULT_REGION"] = defaults["processing_image_uri"].split(".")[3]
     platform = [StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING]
     machines = [SageMakerJobExceptionTypeEnum.INTERNAL_ERROR, SageMakerJobExceptionTypeEnum.CAPACITY_ERROR]

@@ -31,6 +31,7 @@ LARGE = {
         "processing_instance_count": 4,
         "volume_size_gb": 200,
         "max_runtime_seconds": 14_400,
+        "environment": {"PYICEBERG_CATALOG__GLUE__TYPE": "glue"},
     },
     "jobs": {"model_training": {}},
 }

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from ndr.aws.deployment.parts import Resources, stack_name
+from ndr.aws.deployment.parts import Resources
 from ndr.aws.deployment.storage import tables
+from ndr.aws.names import stack_name
+from ndr.aws.policy import LOG_GROUP
 from ndr.specs import Config
 
 _ENDS = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
 
 
 def alarms(config: Config) -> Resources:
-    """A topic, and alarms for chains that failed, for an hour without a batch, and for a ledger that is throttled."""
-    specs, ledger = tables(config)
-    del specs
+    """A topic, and alarms for what failed, for logs that were refused, for an hour without a batch, for throttling.
+
+    Raises:
+        SpecError: nothing can be named after the project.
+    """
+    _, ledger = tables(config)
     return {
-        "AlarmTopic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": stack_name(config, "alarms")}},
+        "AlarmTopic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"TopicName": stack_name(config.project_name, "alarms")},
+        },
         "AlarmTopicPolicy": _topic_policy(),
         "AlarmSubscription": {
             "Type": "AWS::SNS::Subscription",
@@ -25,14 +33,14 @@ def alarms(config: Config) -> Resources:
         },
         **{
             f"{machine}Alarm": _alarm(
-                stack_name(config, f"{machine.lower()}-failed"),
+                stack_name(config.project_name, f"{machine.lower()}-failed"),
                 f"{machine}: an execution failed, took too long or was stopped; see it in Step Functions",
                 _sum("AWS/States", _ENDS, "StateMachineArn", f"${{{machine}}}"),
             )
             for machine in ("Batches", "Baselines")
         },
         "QuietAlarm": _alarm(
-            stack_name(config, "quiet"),
+            stack_name(config.project_name, "quiet"),
             "No batch was finished for an hour",
             _sum("AWS/States", ("ExecutionsSucceeded",), "StateMachineArn", "${Batches}", seconds=3_600),
             ComparisonOperator="LessThanThreshold",
@@ -40,9 +48,37 @@ def alarms(config: Config) -> Resources:
             ActionsEnabled={"Fn::If": ["IsRunning", True, False]},
         ),
         "LedgerAlarm": _alarm(
-            stack_name(config, "ledger-throttled"),
+            stack_name(config.project_name, "ledger-throttled"),
             f"The table {ledger} refuses calls for want of throughput",
-            _sum("AWS/DynamoDB", ("ReadThrottleEvents", "WriteThrottleEvents"), "TableName", "${LedgerTable}"),
+            _sum("AWS/DynamoDB", ("ReadThrottleEvents", "WriteThrottleEvents"), "TableName", ledger),
+        ),
+        **_refusals(config),
+    }
+
+
+def refusal_pattern(project: str) -> str:
+    """The lines of logs that tell of refused files or records; a line that names no project may be this one's."""
+    mine = f'(($.project = "{project}") || ($.project NOT EXISTS))'
+    return f'{{ ($.event = "refused") && ($.level = "warning") && {mine} }}'
+
+
+def _refusals(config: Config) -> Resources:
+    """Steps of pipelines go on without what they refuse and end with 0; only their logs tell of it."""
+    space, metric = stack_name(config.project_name, "jobs"), "Refused"
+    group = {"Fn::If": ["MakesLogGroup", {"Ref": "LogGroup"}, LOG_GROUP]}
+    return {
+        "RefusedMetric": {
+            "Type": "AWS::Logs::MetricFilter",
+            "Properties": {
+                "LogGroupName": group,
+                "FilterPattern": refusal_pattern(config.project_name),
+                "MetricTransformations": [{"MetricNamespace": space, "MetricName": metric, "MetricValue": "1"}],
+            },
+        },
+        "RefusedAlarm": _alarm(
+            stack_name(config.project_name, "refused"),
+            f"A job refused files or records and went on; its line with event refused in {LOG_GROUP} names it",
+            _sum(space, (metric,)),
         ),
     }
 
@@ -65,7 +101,7 @@ def _alarm(name: str, text: str, metrics: list[dict[str, Any]], **more: Any) -> 
 
 
 def _sum(
-    namespace: str, names: tuple[str, ...], dimension: str, value: str, *, seconds: int = 300
+    namespace: str, names: tuple[str, ...], dimension: str = "", value: str = "", *, seconds: int = 300
 ) -> list[dict[str, Any]]:
     """The sum of metrics, of which any may have no data."""
     parts = [
@@ -76,7 +112,7 @@ def _sum(
                 "Metric": {
                     "Namespace": namespace,
                     "MetricName": name,
-                    "Dimensions": [{"Name": dimension, "Value": value}],
+                    "Dimensions": [{"Name": dimension, "Value": value}] if dimension else [],
                 },
                 "Period": seconds,
                 "Stat": "Sum",

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ndr.aws.deployment.parts import Resources, pipeline_resource, stack_name
+from ndr.aws.deployment.parts import Resources, pipeline_resource
+from ndr.aws.names import stack_name
 from ndr.jobs import PIPELINES
 from ndr.specs import Config
 
@@ -30,8 +31,8 @@ def chains(config: Config) -> Resources:
     """The state machine of a quarter hour, and that of inventory and baselines."""
     baselines = [name for name in BASELINES if name != "machine_inventory_unload" or name in config.jobs]
     return {
-        "Batches": _machine(stack_name(config, "batches"), chain(BATCHES, 4 * _HOUR)),
-        "Baselines": _machine(stack_name(config, "baselines"), chain(baselines, 48 * _HOUR)),
+        "Batches": _machine(stack_name(config.project_name, "batches"), chain(BATCHES, 4 * _HOUR)),
+        "Baselines": _machine(stack_name(config.project_name, "baselines"), chain(baselines, 48 * _HOUR)),
     }
 
 

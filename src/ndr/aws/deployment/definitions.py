@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from ndr.aws.deployment.parts import Resources, job_role, pipeline_resource
-from ndr.aws.deployment.storage import tables
+from ndr.aws.deployment.storage import Existing, tables
+from ndr.aws.names import repository_name
 from ndr.aws.pipelines import pipeline_definition
-from ndr.aws.policy import repository_name
 from ndr.jobs import PIPELINES
 from ndr.specs import Config
 
@@ -32,7 +32,7 @@ def deployed(config: Config, pipeline: str) -> Config:
     specs, ledger = tables(config)
     given = {"role_arn": f"${{{job_role(pipeline)}.Arn}}", "table_name": specs, "ledger_table_name": ledger}
     if not config.pipeline_defaults.processing_image_uri:
-        given["processing_image_uri"] = "${Repository.RepositoryUri}:${ImageTag}"
+        given["processing_image_uri"] = image(config)
     return config.model_copy(update={"pipeline_defaults": config.pipeline_defaults.model_copy(update=given)})
 
 
@@ -58,9 +58,16 @@ def pipelines(config: Config) -> Resources:
     return found
 
 
-def repository(config: Config) -> Resources:
-    """Where the image is kept, unless the configuration names one."""
-    if config.pipeline_defaults.processing_image_uri:
+def image(config: Config) -> str:
+    """The image in the repository of the template, which may have been there before it."""
+    host = "${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}"
+    return f"{host}/{repository_name(config.project_name)}:${{ImageTag}}"
+
+
+def repository(config: Config, existing: Existing) -> Resources:
+    """Where the image is kept, unless the configuration names one, or it is there already."""
+    name = repository_name(config.project_name)
+    if config.pipeline_defaults.processing_image_uri or name in existing.repositories:
         return {}
     return {
         "Repository": {
@@ -68,7 +75,7 @@ def repository(config: Config) -> Resources:
             "DeletionPolicy": "Retain",
             "UpdateReplacePolicy": "Retain",
             "Properties": {
-                "RepositoryName": repository_name(config),
+                "RepositoryName": name,
                 "ImageScanningConfiguration": {"ScanOnPush": True},
                 "EncryptionConfiguration": {"EncryptionType": "AES256"},
                 "LifecyclePolicy": {"LifecyclePolicyText": json.dumps(_UNTAGGED)},

@@ -42,15 +42,6 @@ def pipeline_resource(pipeline: str) -> str:
     return f"{camel(pipeline)}Pipeline"
 
 
-def stack_name(config: Config, name: str) -> str:
-    """What something of this project is called in its account.
-
-    >>> stack_name(Config(project_name="office.west"), "batches")
-    'ndr-office-west-batches'
-    """
-    return "-".join(("ndr", *config.project_name.replace(".", "-").replace("_", "-").split("-"), name))
-
-
 def workgroups(config: Config) -> list[str]:
     """The workgroups of Redshift Serverless that jobs ask, whose ids the template must be told.
 

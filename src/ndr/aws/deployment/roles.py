@@ -7,7 +7,7 @@ from typing import Any
 
 from ndr.aws.deployment.parts import Resources, job_role
 from ndr.aws.deployment.services import copied, offline_store
-from ndr.aws.pipelines import pipeline_name
+from ndr.aws.names import pipeline_name
 from ndr.aws.policy import Account, Statement, allow, destination, particular, shared
 from ndr.jobs import PIPELINES
 from ndr.specs import Config

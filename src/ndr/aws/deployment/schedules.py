@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ndr.aws.deployment.parts import Resources, stack_name
+from ndr.aws.deployment.parts import Resources
 from ndr.aws.deployment.roles import role_of
+from ndr.aws.names import stack_name
 from ndr.aws.policy import raw_logs
 from ndr.specs import Config
 
@@ -23,16 +24,16 @@ def schedules(config: Config) -> Resources:
     condition = "OnSchedule" if raw_logs(config) else "IsRunning"
     found: Resources = {
         "BatchSchedule": _schedule(
-            stack_name(config, "batches"), "cron(${DelayMinutes}/15 * * * ? *)", "Batches", condition
+            stack_name(config.project_name, "batches"), "cron(${DelayMinutes}/15 * * * ? *)", "Batches", condition
         ),
         "BaselinesSchedule": _schedule(
-            stack_name(config, "baselines"), "${BaselineSchedule}", "Baselines", "IsRunning"
+            stack_name(config.project_name, "baselines"), "${BaselineSchedule}", "Baselines", "IsRunning"
         ),
     }
     if raw_logs(config):
         start = {"Effect": "Allow", "Action": ["states:StartExecution"], "Resource": ["${Batches}"]}
         found["MarkerRole"] = role_of("events", "the rule of markers", [start])
-        found["MarkerRule"] = _rule(stack_name(config, "marker"), raw_logs(config))
+        found["MarkerRule"] = _rule(stack_name(config.project_name, "marker"), raw_logs(config))
     return found
 
 

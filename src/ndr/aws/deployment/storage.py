@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from ndr.aws.deployment.parts import Resources
+from ndr.aws.names import logical_name, repository_name
 from ndr.aws.policy import LEDGER_TABLE, LOG_GROUP, SPECS_TABLE, raw_logs
+from ndr.errors import UsageError, near_miss, shown
 from ndr.places import lake_root, mounts
 from ndr.specs import Config
 from ndr.tables.feature_groups import FeatureStore
 
 _KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What is there already, by name, and stays as it is: of another stack, or of one that was deleted."""
+
+    buckets: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+
+    def check(self, config: Config) -> None:
+        """See that the configuration uses all of it.
+
+        Raises:
+            SpecError: a prefix is none, or nothing says where the lake lies.
+            UsageError: something is called existing that the configuration does not use.
+        """
+        ours = () if config.pipeline_defaults.processing_image_uri else (repository_name(config.project_name),)
+        for kind, said, used in (
+            ("prefix in the bucket", self.buckets, buckets(config)),
+            ("table", self.tables, tables(config)),
+            ("repository", self.repositories, ours),
+        ):
+            for name in said:
+                if name not in used:
+                    raise UsageError(
+                        f"the configuration has no {kind} {shown(name)!r}.{near_miss(name, used)} "
+                        f"It uses {', '.join(used) or 'none'}."
+                    )
 
 
 def buckets(config: Config) -> list[str]:
@@ -31,10 +61,10 @@ def buckets(config: Config) -> list[str]:
 def bucket_resource(name: str) -> str:
     """What the template calls a bucket.
 
-    >>> bucket_resource("acme-ndr.lake")
-    'BucketAcmeNdrLake'
+    >>> bucket_resource("acme-lake")
+    'BucketAcmeLake'
     """
-    return "Bucket" + "".join(word.capitalize() for word in re.findall("[a-z0-9]+", name))
+    return logical_name("Bucket", name)
 
 
 def tables(config: Config) -> tuple[str, str]:
@@ -43,16 +73,19 @@ def tables(config: Config) -> tuple[str, str]:
     return defaults.table_name or SPECS_TABLE, defaults.ledger_table_name or LEDGER_TABLE
 
 
-def storage(config: Config, existing: Collection[str]) -> Resources:
-    """What is stored: the buckets that are not there yet, both tables, and what jobs say.
+def storage(config: Config, existing: Existing) -> Resources:
+    """What is stored: buckets and tables that are not there yet, and what jobs say.
 
     Raises:
         SpecError: as ``buckets``.
     """
     specs, ledger = tables(config)
-    found: Resources = {
+    made = {
         "JobSpecTable": _table(specs, "project_name", "job_name"),
         "LedgerTable": _table(ledger, "pk", "sk"),
+    }
+    found: Resources = {
+        **{name: each for name, each in made.items() if each["Properties"]["TableName"] not in existing.tables},
         "LogGroup": {
             "Type": "AWS::Logs::LogGroup",
             "Condition": "MakesLogGroup",
@@ -62,7 +95,7 @@ def storage(config: Config, existing: Collection[str]) -> Resources:
     }
     told = {place.removeprefix("s3://").partition("/")[0] for place in raw_logs(config)}
     for name in buckets(config):
-        if name not in existing:
+        if name not in existing.buckets:
             found[bucket_resource(name)] = _bucket(name, tells=name in told)
             found[f"{bucket_resource(name)}Policy"] = _secure_only(name)
     return found
