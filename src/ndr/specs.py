@@ -139,6 +139,13 @@ def without_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k not in {"project_name", "job_name", "feature_spec_version"}}
 
 
+def without_nulls(value: Any) -> Any:
+    """A value without the keys in it that are null: of a spec, those say what it says without them."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 class _PlainLoader(yaml.SafeLoader):
     """YAML without aliases, which a small file could blow up a machine with; versions stay text."""
 
@@ -236,7 +243,8 @@ def config_of(values: dict[str, Any]) -> Config:
     Raises:
         SpecError: a key is unknown, or a value breaks a rule.
     """
-    config = checked(Config, _versions_as_text(values), "")
+    said = {key: value if key == "sources" else without_nulls(value) for key, value in values.items()}
+    config = checked(Config, _versions_as_text({key: v for key, v in said.items() if v is not None}), "")
     for job in config.jobs:
         known = [*JOBS, *OTHERS]
         if job not in known:
