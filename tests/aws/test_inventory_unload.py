@@ -14,7 +14,7 @@ import pytest
 
 from aws.warehouse import Warehouse
 from ndr.aws.clients import ServiceBusyError, ServiceError
-from ndr.aws.inventory_unload import Unloaded, publish, published, unload
+from ndr.aws.inventory_unload import Unloaded, publish, published, snapshots, unload
 from ndr.aws.redshift import StatementError
 from ndr.errors import AdapterError
 from ndr.sources.inventory import understood
@@ -62,6 +62,10 @@ def way(request: pytest.FixtureRequest, assets: Warehouse) -> str:
     if WAYS[request.param]:
         assets.service.fails(WAYS[request.param], "ERROR: permission denied to create temporary tables", times=99)
     return request.param
+
+
+def known_in(spec: InventoryUnload, folder: Path) -> dict[str, str]:
+    return published(snapshots(spec, folder))
 
 
 def rows_of(unloaded: Unloaded) -> list[tuple[str, str]]:
@@ -122,20 +126,16 @@ def test_a_snapshot_is_published_under_its_month(assets: Warehouse, way: str, tm
 
 
 def test_what_lies_there_already_is_not_published_again(assets: Warehouse, tmp_path: Path) -> None:
-    """A lake whose machines lie at the same place has them there when its import is done."""
     spec = spec_of(assets)
     found = unload(spec, MARCH, {}, tmp_path, fast)
     month = "inventory/snapshot_month=2026-03"
-    part = pa.table({"ip_address": [FRESH[0][0]], "machine_name": [FRESH[0][1]], "active": [None]})
-    assets.put(f"{month}/part.parquet", part)
-    assets.put(f"{month}/other.parquet", pa.table({"x": [1]}))
+    assets.put(f"{month}/earlier.parquet", pa.table({"ip_address": [FRESH[0][0]], "machine_name": [FRESH[0][1]]}))
+    assets.put(f"{month}/_committed", b"of another writer")
     publish(spec, MARCH, found)
-    _, made, *others = assets.keys(f"{month}/")
-    assert others == [f"{month}/other.parquet", f"{month}/part.parquet"]
-    assert sorted(tuple(row.values()) for row in assets.read(made)) == FRESH[1:]
-    again = unload(spec, MARCH, {}, tmp_path, fast)
-    publish(spec, MARCH, again)
-    assert len(assets.keys(f"{month}/")) == 4
+    made = assets.keys(f"{month}/new-")
+    assert [sorted(tuple(row.values()) for row in assets.read(key)) for key in made] == [FRESH[1:]]
+    publish(spec, MARCH, unload(spec, MARCH, {}, tmp_path, fast))
+    assert assets.keys(f"{month}/new-") == made
 
 
 def test_success_is_written_last(assets: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,20 +150,31 @@ def test_success_is_written_last(assets: Warehouse, tmp_path: Path, monkeypatch:
 def test_snapshots_are_what_is_known_the_next_time(assets: Warehouse, tmp_path: Path) -> None:
     spec = spec_of(assets)
     publish(spec, MARCH, unload(spec, MARCH, {}, tmp_path, fast))
-    assert published(spec, tmp_path) == dict(FRESH)
+    assert known_in(spec, tmp_path) == dict(FRESH)
     assets.sql("UPDATE cmdb.assets SET host = 'renamed' WHERE ip = '10.0.0.1'")
     april = datetime(2026, 4, 1)
-    found = unload(spec, april, published(spec, tmp_path), tmp_path, fast)
+    found = unload(spec, april, known_in(spec, tmp_path), tmp_path, fast)
     assert rows_of(found) == [("10.0.0.1", "renamed")]
     publish(spec, april, found)
-    assert published(spec, tmp_path) == dict(FRESH) | {"10.0.0.1": "renamed"}
+    assert known_in(spec, tmp_path) == dict(FRESH) | {"10.0.0.1": "renamed"}
 
 
 def test_snapshots_of_others_with_other_columns_are_told(assets: Warehouse, tmp_path: Path) -> None:
     spec = spec_of(assets)
     publish(spec, MARCH, unload(spec, MARCH, {}, tmp_path, fast))
     with pytest.raises(AdapterError, match="ip_output_column"):
-        published(spec_of(assets, ip_output_column="address"), tmp_path)
+        known_in(spec_of(assets, ip_output_column="address"), tmp_path)
+
+
+def test_only_snapshots_of_months_are_read(assets: Warehouse, tmp_path: Path) -> None:
+    spec = spec_of(assets)
+    odd = pa.table({"x": [1]})
+    for place in ("a.parquet", "snapshot_month=2026-13/a", "snapshot_month=2026-03/_a", "snapshot_month=2026-03/b/c"):
+        assets.put(f"inventory/{place}", odd)
+    assets.put("inventory/lake/snapshot_month=2026-03/a.parquet", odd)
+    kept = pa.table({"machine_name": [" Old "], "ip_address": [" FE80::2 "], "active": [True]})
+    assets.put("inventory/snapshot_month=2025-12/part-0000.snappy.parquet", kept)
+    assert known_in(spec, tmp_path) == {"fe80::2": "Old"}
 
 
 def test_the_import_understands_what_is_unloaded(assets: Warehouse, way: str, tmp_path: Path) -> None:

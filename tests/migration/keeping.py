@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 
+from ndr.aws.attributes import decoded
+
 TABLE = "ml-projects-parameters"
 FOLDER = Path(__file__).parent
 KEYS = (("project_name", "HASH"), ("job_name", "RANGE"))
@@ -34,3 +36,18 @@ def keep(client: Any, found: list[dict[str, Any]], table: str = TABLE) -> None:
     """Put items into the table."""
     for item in found:
         client.put_item(TableName=table, Item=item)
+
+
+def specs(name: str) -> dict[str, Any]:
+    """The specs of a file, job by job."""
+    return {
+        item["job_name"]["S"].partition("#")[0]: decoded(item.get("spec") or item["parameters"], "")
+        for item in items(name)
+    }
+
+
+def at(values: Any, key: str) -> Any:
+    """The value at a dotted path of maps and lists."""
+    for step in key.split("."):
+        values = values[int(step)] if isinstance(values, list) else values[step]
+    return values

@@ -10,8 +10,7 @@ import pytest
 from standins.credentials import environment
 from standins.moto import SERVICES, moto
 
-from migration.keeping import TABLE, items, keep, make_table
-from ndr.aws.attributes import decoded
+from migration.keeping import TABLE, at, items, keep, make_table, specs
 from ndr.aws.spec_store import DynamoStore
 from ndr.errors import SpecError
 from ndr.lint import remarks, stored_remarks
@@ -75,19 +74,6 @@ def stores() -> Iterator[DynamoStore]:
         for name in PROJECTS:
             keep(client, items(name))
         yield DynamoStore(TABLE)
-
-
-def specs(name: str) -> dict[str, Any]:
-    return {
-        item["job_name"]["S"].partition("#")[0]: decoded(item.get("spec") or item["parameters"], "")
-        for item in items(name)
-    }
-
-
-def at(values: Any, key: str) -> Any:
-    for step in key.split("."):
-        values = values[int(step)] if isinstance(values, list) else values[step]
-    return values
 
 
 @pytest.mark.parametrize("job", PROMISED)
@@ -158,6 +144,15 @@ def test_a_mistyped_key_is_an_error_with_the_nearest_name(job: str, key: str) ->
         config_of(values)
 
 
+def test_lint_tells_of_pipelines_that_cannot_work_as_they_are_told() -> None:
+    def kinds(**said: Any) -> dict[str, str]:
+        return {each.key: each.kind for each in remarks(config_of({"pipeline_defaults": said}))}
+
+    assert kinds(engine="spark", processing_instance_count=2) == {"pipeline_defaults.engine": "refused"}
+    assert kinds(processing_instance_count=2) == {"pipeline_defaults.processing_instance_count": "differs"}
+    assert kinds(engine="duckdb", processing_instance_count=1) == {}
+
+
 def said(store: DynamoStore, project: str) -> dict[str, str]:
     found = remarks(config_from(store, project, "1"))
     stored = stored_jobs(store, project, "1")
@@ -166,7 +161,9 @@ def said(store: DynamoStore, project: str) -> dict[str, str]:
 
 def test_lint_tells_what_means_something_else(stores: DynamoStore) -> None:
     assert said(stores, "ndr-prod") == {
+        "pipeline_defaults.processing_instance_count": "differs",
         "pipeline_defaults.spark_executor_memory": "ignored",
+        "project_parameters.lake_s3_prefix": "refused",
         "jobs.delta_builder.dq.bytes_non_negative": "ignored",
         "jobs.delta_builder.dq.duration_non_negative": "ignored",
         "jobs.delta_builder.dq.filter_null_bytes_ports": "differs",

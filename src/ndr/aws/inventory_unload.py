@@ -14,6 +14,7 @@ texts sort by their bytes unless a collation is set; results that are read throu
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import time
 import uuid
@@ -21,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,14 +34,13 @@ from ndr.errors import AdapterError, shown
 from ndr.log import log
 from ndr.sql import name, text
 from ndr.tables.inventory_unload import InventoryUnload
+from ndr.time import parse_instant
 
 RUNS = "_runs"
 """Where in the prefix the files of a run lie until they are published; readers leave out what begins so."""
+_MONTH = re.compile(r"/snapshot_month=(\d{4}-(?:0[1-9]|1[0-2]))/(?![_.])[^/]+", re.ASCII)
+"""A file of a snapshot, below the prefix."""
 _NAMED = "ip <> '' AND name <> ''"
-
-
-class _OtherColumnsError(AdapterError):
-    """A file of a snapshot is not as the spec says."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,9 @@ def unload(
     spec: InventoryUnload, month: datetime, known: Mapping[str, str], scratch: Path, pause: Pause = time.sleep
 ) -> Unloaded:
     """The machines that are not known yet by address and name; nothing is published.
+
+    What is ``known`` is what snapshots in the prefix say: they are complete for whoever reads them, whatever else
+    this system has learned from elsewhere.
 
     Raises:
         StatementError: the database refuses what the spec asks for, however it is asked.
@@ -203,8 +206,8 @@ def _write(path: Path, columns: tuple[str, str], rows: Iterable[tuple[str, str]]
 def publish(spec: InventoryUnload, month: datetime, unloaded: Unloaded) -> str:
     """Put the machines where the snapshot of their month lies, ``_SUCCESS`` last, and clear the run; return that place.
 
-    What the month holds already stays and is not written again, be it of an earlier try or a part of a lake that lies
-    there. A file is called by its content.
+    What the month holds already, of an earlier try for one, stays and is not written again. A file is called by its
+    content.
 
     Raises:
         AdapterError: a file of the month cannot be read.
@@ -214,7 +217,7 @@ def publish(spec: InventoryUnload, month: datetime, unloaded: Unloaded) -> str:
     with Files() as files:
         for path in unloaded.files:
             copy = path.with_name("held.parquet")
-            held = {pair for uri in files.listed(target) for pair in _held(files, uri, copy, spec)}
+            held = {pair for uri in _of_month(files, target) for pair in _copied(files, uri, copy, spec)}
             rows = [pair for pair in _pairs(path, path.name, spec) if pair not in held]
             if rows:
                 _write(copy, (spec.output.ip_output_column, spec.output.name_output_column), rows)
@@ -226,40 +229,50 @@ def publish(spec: InventoryUnload, month: datetime, unloaded: Unloaded) -> str:
     return f"{target}/"
 
 
-def _held(files: Files, uri: str, copy: Path, spec: InventoryUnload) -> Iterator[tuple[str, str]]:
-    """The machines of a file of a snapshot; of one that others keep there with other columns, none."""
-    if not _is_snapshot(uri):
-        return iter(())
-    files.get(uri, copy)
-    try:
-        return _pairs(copy, uri, spec)
-    except _OtherColumnsError:
-        return iter(())
+class Snapshot(NamedTuple):
+    """What lies in the prefix for a month, whoever wrote it."""
+
+    month: datetime
+    machines: tuple[tuple[str, str], ...]
+    """Addresses and names."""
 
 
-def published(spec: InventoryUnload, scratch: Path) -> dict[str, str]:
-    """What the snapshots of all months say: address -> name, the latest month's; also of the previous platform.
+def snapshots(spec: InventoryUnload, scratch: Path) -> Iterator[Snapshot]:
+    """The snapshots in the prefix, month by month; also those of the previous platform.
 
     Raises:
         AdapterError: a file has other columns, or cannot be read.
         ServiceError: S3 refuses, or cannot be asked.
     """
-    known: dict[str, str] = {}
-    path = scratch / "inventory-known.parquet"
+    copy = scratch / "inventory-known.parquet"
     with Files() as files:
-        for uri in filter(_is_snapshot, files.listed(spec.output.s3_prefix)):
-            files.get(uri, path)
-            known.update(_pairs(path, uri, spec))
-            path.unlink()
-    return known
+        found: dict[str, list[str]] = {}
+        for uri in files.listed(spec.output.s3_prefix):
+            if month := _MONTH.fullmatch(uri.removeprefix(spec.output.s3_prefix)):
+                found.setdefault(month[1], []).append(uri)
+        for named, uris in sorted(found.items()):
+            pairs = [pair for uri in uris for pair in _copied(files, uri, copy, spec)]
+            yield Snapshot(parse_instant(f"{named}-01"), tuple(pairs))
 
 
-def _is_snapshot(uri: str) -> bool:
-    folder, _, file = uri.rpartition("/")
-    return folder.rpartition("/")[2].startswith("snapshot_month=") and not file.startswith(("_", "."))
+def published(found: Iterable[Snapshot]) -> dict[str, str]:
+    """What snapshots say: address -> name, the latest month's, both as the SELECT of the job writes them."""
+    return {ip.strip(" ").lower(): said.strip(" ") for snapshot in found for ip, said in snapshot.machines}
 
 
-def _pairs(path: Path, uri: str, spec: InventoryUnload) -> Iterator[tuple[str, str]]:
+def _of_month(files: Files, folder: str) -> Iterator[str]:
+    return (uri for uri in files.listed(folder) if _MONTH.fullmatch(uri.removeprefix(folder.rpartition("/")[0])))
+
+
+def _copied(files: Files, uri: str, copy: Path, spec: InventoryUnload) -> list[tuple[str, str]]:
+    files.get(uri, copy)
+    try:
+        return _pairs(copy, uri, spec)
+    finally:
+        copy.unlink()
+
+
+def _pairs(path: Path, uri: str, spec: InventoryUnload) -> list[tuple[str, str]]:
     wanted = [spec.output.ip_output_column, spec.output.name_output_column]
     try:
         with pq.ParquetFile(path) as file:
@@ -267,10 +280,10 @@ def _pairs(path: Path, uri: str, spec: InventoryUnload) -> Iterator[tuple[str, s
             rows = file.read(columns=wanted)
             ips, names = (rows.column(column).cast(pa.string()).to_pylist() for column in wanted)
     except KeyError:
-        raise _OtherColumnsError(
+        raise AdapterError(
             f"{shown(uri, 300)} has the columns {shown(str(columns), 200)} and not {wanted}: see in the spec what "
             "output.ip_output_column and name_output_column are, or remove the file."
         ) from None
     except pa.ArrowException as error:
         raise AdapterError(f"{shown(uri, 300)} cannot be read: {shown(str(error), 200)}") from error
-    return ((ip, said) for ip, said in zip(ips, names, strict=True) if ip and said)
+    return [(ip, said) for ip, said in zip(ips, names, strict=True) if ip and said]

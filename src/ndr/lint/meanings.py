@@ -25,6 +25,7 @@ def meaning_remarks(config: Config) -> Iterator[Remark]:
     yield from _baselines(config)
     yield from _risk(config)
     yield from _places(config)
+    yield from _pipelines(config)
 
 
 def _names(config: Config) -> Iterator[Remark]:
@@ -138,3 +139,18 @@ def _places(config: Config) -> Iterator[Remark]:
             key, _, rest = str(error).partition(": ")
             known = key.startswith(("jobs.", "project_parameters."))
             yield Remark(key if known else "jobs", REFUSED, rest if known else str(error))
+
+
+def _pipelines(config: Config) -> Iterator[Remark]:
+    said = config.pipeline_defaults
+    if said.engine == "spark":
+        yield Remark(
+            "pipeline_defaults.engine", REFUSED,
+            "is spark, and ndr job runs duckdb only in this version; write duckdb, or leave it out.",
+        )  # fmt: skip
+    elif said.processing_instance_count > 1:
+        yield Remark(
+            "pipeline_defaults.processing_instance_count", DIFFERS,
+            f"is {said.processing_instance_count}: duckdb works on one machine, so the first does the work and the "
+            "others end at once; write 1, and a larger processing_instance_type if one is too slow.",
+        )  # fmt: skip

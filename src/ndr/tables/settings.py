@@ -100,7 +100,7 @@ class Settings(Spec):
     )
     ip_machine_mapping_s3_prefix: str | None = None
     lake_s3_prefix: S3Prefix | None = Field(
-        default=None, description="where jobs on AWS keep their lake; else what the output prefixes share"
+        default=None, description="where jobs on AWS keep their lake; else the folder that the outputs of tables share"
     )
 
     def ports(self) -> dict[str, tuple[int, ...]]:
