@@ -18,7 +18,9 @@ from ndr.errors import shown
 REDSHIFT = "redshift"
 _CHANGES = (exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.Command, exp.Into, exp.Lock)
 _UNSAID = (exp.Placeholder, exp.Parameter, exp.SessionParameter)
-_ACTING = re.compile(r"(pg_|set_config$|dblink|lo_|query_to_xml|database_to_xml)", re.IGNORECASE)
+_ACTING = re.compile(
+    r"(pg_|set_config$|dblink|lo_|loread$|lowrite$|nextval$|setval$|query_to_xml|database_to_xml)", re.IGNORECASE
+)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
 _TWICE_READ = re.compile(r"\\|\$\w*\$|[\x00-\x08\x0b-\x1f\x7f]")
 """What databases read in two ways: backslashes, dollar quotes, control characters."""
@@ -27,6 +29,11 @@ _CALL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _AMONG = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_OF_TABLES = (
+    exp.TemporaryProperty, exp.DistKeyProperty, exp.DistStyleProperty, exp.SortKeyProperty, exp.BackupProperty,
+    exp.LikeProperty,
+)  # fmt: skip
+"""What may be said of a table that is made; a location, for one, would make it one of files on S3."""
 _STATEMENTS = 10
 
 
@@ -112,6 +119,12 @@ def _statement(text: str) -> str:
         raise ValueError(
             f"{shown(text)!r} is none of those that may run with a load: INSERT, UPDATE, DELETE, MERGE, SELECT, "
             "CREATE TABLE, CALL name(), ANALYZE name, REFRESH MATERIALIZED VIEW name"
+        )
+    said = one.args.get("properties") if made else None
+    if other := [each for each in (said.expressions if said else ()) if not isinstance(each, _OF_TABLES)]:
+        raise ValueError(
+            f"{shown(other[0].sql(dialect=REDSHIFT))!r} may not be said of a table that is made with a load, only "
+            "DISTSTYLE, DISTKEY, SORTKEY, BACKUP and LIKE"
         )
     return _written(one)
 

@@ -14,7 +14,7 @@ from aws.warehouse import ROLE, Warehouse
 from ndr import sql
 from ndr.aws.copy_statements import columns_of, deleted, key_named
 from ndr.tables.destinations import RedshiftTable
-from ndr.tables.inventory_unload import InventoryUnload
+from ndr.tables.inventory_unload import InventoryOutput, InventoryUnload
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from ndr.tables.inventory_unload import InventoryUnload
         {"sql": "SELECT '\\' FROM a"},
         {"sql": "SELECT $$x$$ FROM a"},
         {"sql": "SELECT pg_terminate_backend(1)"},
+        {"sql": "SELECT nextval('s')"},
+        {"sql": "SELECT a FROM b WHERE pg_catalog.SETVAL('s', 1) > 0"},
+        {"sql": 'SELECT "loread"(1, 9)'},
+        {"sql": "SELECT lowrite(1, a) FROM b"},
+        {"sql": "SELECT lo_export(1, 'x')"},
+        {"schema": "a", "table": "b", "active_filter": "nextval('s') > 0"},
         {"sql": "SELECT * FROM a WHERE b = :c"},
         {"sql": "SELECT * INTO b FROM a"},
         {"sql": "UNLOAD ('SELECT 1') TO 's3://x/'"},
@@ -92,6 +98,9 @@ def test_names_that_are_none_are_refused(bad: str) -> None:
         ("pre_sql", "INSERT INTO a SELECT pg_cancel_backend(1)"), ("pre_sql", "BEGIN; DELETE FROM a; END"),
         ("pre_sql", "CREATE USER a PASSWORD 'b'"), ("pre_sql", "; ".join(["DELETE FROM a"] * 11)),
         ("post_sql", "CALL a(); DROP TABLE b"), ("post_sql", "CALL a('x')"), ("pre_sql", "SELECT 1 INTO a"),
+        ("pre_sql", "CREATE TABLE a (b INT) LOCATION 's3://x/'"), ("pre_sql", "CREATE EXTERNAL TABLE s.a (b INT)"),
+        ("post_sql", "CREATE TABLE a (b INT) STORED AS PARQUET LOCATION 's3://x/'"),
+        ("post_sql", "CREATE TABLE a USING parquet AS SELECT 1"), ("post_sql", "CREATE TABLE a (b INT) WITH (c = 1)"),
         ("copy_options", "IAM_ROLE 'x'"), ("copy_options", "FORMAT AS CSV"), ("copy_options", "STATUPDATE ON; DROP"),
         ("copy_options", "MANIFEST"), ("copy_options", "ACCEPTINVCHARS AS '''"), ("copy_options", "REGION 'a' b"),
     ],
@@ -124,6 +133,29 @@ def test_quotes_in_quotes_stay_quotes() -> None:
     assert sql.redshift_statements("DELETE FROM a WHERE b = ';'; CALL s.c()") == (
         "DELETE FROM a WHERE b = ';'", "CALL s.c()",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TEMPORARY TABLE a (b INTEGER ENCODE zstd NOT NULL) DISTSTYLE key DISTKEY(b) COMPOUND SORTKEY(b)",
+        "CREATE TABLE IF NOT EXISTS a BACKUP no AS SELECT 1 AS b",
+        "CREATE TABLE a (LIKE s.b INCLUDING DEFAULTS)",
+    ],
+)
+def test_tables_of_redshift_itself_are_made(text: str) -> None:
+    assert sql.redshift_statements(text) == (text,)
+
+
+@pytest.mark.parametrize("said", ["parquet", "Parquet", "PARQUET"])
+@pytest.mark.parametrize("by", ["snapshot_month", "region, snapshot_month", ["snapshot_month"]])
+def test_the_form_of_snapshots_is_understood_however_it_is_written(said: str, by: object) -> None:
+    given = {"s3_prefix": "s3://bucket/x", "output_format": said, "partitioning": by}
+    output = InventoryOutput.model_validate(given)
+    assert (output.output_format, output.partitioning[-1]) == ("PARQUET", "snapshot_month")
+    for key, wrong in (("output_format", "csv"), ("partitioning", "month"), ("partitioning", 7)):
+        with pytest.raises(ValidationError, match=key):
+            InventoryOutput.model_validate(given | {key: wrong})
 
 
 @pytest.mark.parametrize("text", ["active", "NOT gone", "a = 1 OR b IS NULL", "ip IN (SELECT ip FROM t)", "TRUE"])

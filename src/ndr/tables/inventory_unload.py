@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ndr.sql import redshift_condition, redshift_select
 from ndr.tables.destinations import Identifier, RedshiftAccess
@@ -14,6 +14,17 @@ Select = Annotated[str, Field(max_length=20_000), AfterValidator(redshift_select
 """One SELECT, written anew from what was understood of it."""
 Condition = Annotated[str, Field(max_length=2_000), AfterValidator(redshift_condition)]
 """One condition on rows, written anew from what was understood of it."""
+
+
+def _upper(said: Any) -> Any:
+    return said.upper() if isinstance(said, str) else said
+
+
+def _several(said: Any) -> Any:
+    """Names in a list; a text may hold several between commas."""
+    return tuple(filter(None, map(str.strip, said.split(",")))) if isinstance(said, str) else said
+
+
 Folded = Annotated[Identifier, AfterValidator(str.lower)]
 """A name as Redshift gives it to columns of files: in lower case."""
 
@@ -42,8 +53,8 @@ class InventoryOutput(Spec):
     """Where the snapshots of months go."""
 
     s3_prefix: S3Prefix
-    output_format: Literal["PARQUET"] = "PARQUET"
-    partitioning: tuple[str, ...] = ("snapshot_month",)
+    output_format: Annotated[Literal["PARQUET"], BeforeValidator(_upper)] = "PARQUET"
+    partitioning: Annotated[tuple[str, ...], BeforeValidator(_several)] = ("snapshot_month",)
     ip_output_column: Folded = "ip_address"
     name_output_column: Folded = "machine_name"
 
