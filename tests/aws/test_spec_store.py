@@ -47,8 +47,10 @@ def test_a_spec_is_loaded_by_its_promised_name(client: Any, monkeypatch: pytest.
     make_table("an-older-table")
     keep(client, [item("fg_b_builder#1", spec(horizons=["7d"]))])
     keep(client, [item("fg_b_builder#1", spec(horizons=["30d"]))], "an-older-table")
-    with pytest.raises(UsageError, match=NEW):
+    with pytest.raises(UsageError, match=f"table_name.*{NEW}"):
         load_job_spec("ndr", "fg_b_builder", "1")
+    with pytest.raises(UsageError, match=f"give --table, or set {NEW}"):
+        DynamoStore()
     monkeypatch.setenv(OLD, "an-older-table")
     assert load_job_spec("ndr", "fg_b_builder", "1") == {"horizons": ["30d"]}
     monkeypatch.setenv(NEW, TABLE)

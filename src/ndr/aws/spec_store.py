@@ -35,15 +35,15 @@ _LONGEST_NAME = 512
 _PROJECTION = {"#job": "job_name", "#at": "updated_at", "#owner": "owner"}
 
 
-def table_name(given: str | None = None) -> str:
-    """The table of the specifications: the given one, else as the environment says.
+def table_name(given: str | None = None, how: str = "--table") -> str:
+    """The table of the specifications: the given one, else as the environment says; ``how`` it is given.
 
     Raises:
         UsageError: nobody says, or it is no name of a table.
     """
     name = given or next((os.environ[v] for v in VARIABLES if os.environ.get(v)), None)
     if not name:
-        raise UsageError(f"no table of specs is named: give --table, or set {VARIABLES[0]}.")
+        raise UsageError(f"no table of specs is named: give {how}, or set {VARIABLES[0]}.")
     if not re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", name):
         raise UsageError(f"{shown(name)!r} is no name of a table: 3 to 255 letters, digits and _ . -")
     return name
@@ -59,14 +59,15 @@ def load_job_spec(
         SpecError: the item holds what no specification can.
         ServiceError: the table cannot be read.
     """
-    return dict(DynamoStore(table_name).get(project_name, job_name, feature_spec_version).spec)
+    store = DynamoStore(table_name, how="the argument table_name (of a command: --table)")
+    return dict(store.get(project_name, job_name, feature_spec_version).spec)
 
 
 class DynamoStore:
     """The specifications of a table; see :class:`ndr.spec_store.SpecStore`."""
 
-    def __init__(self, table: str | None = None, region: str | None = None) -> None:
-        self._table = table_name(table)
+    def __init__(self, table: str | None = None, region: str | None = None, how: str = "--table") -> None:
+        self._table = table_name(table, how)
         self._client = client("dynamodb", region)
 
     @property
