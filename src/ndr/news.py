@@ -66,7 +66,7 @@ def build_scores(shop: Workshop, built: Built, progress: Callable[[str, int, int
     A model that has not scored before scores everything. Predictions are joined with features where the configuration
     has the job ``prediction_feature_join``.
     """
-    tables = _scores(shop)
+    tables = scored(shop)
     fresh = not shop.ledger.settled_under(settled_by(shop))
     steps = plan_scores(shop, None if fresh else built.within, tables, onward=True)
     made = run(steps, shop, progress)
@@ -74,23 +74,25 @@ def build_scores(shop: Workshop, built: Built, progress: Callable[[str, int, int
     return replace(built, parts={**built.parts, **made}, predictions=_span(steps, predictions))
 
 
-def _scores(shop: Workshop) -> list[Table]:
+def scored(shop: Workshop) -> list[Table]:
     """Predictions, and what is made of them where it is asked for."""
     return [table for table in SCORES if table is predictions or table.job in shop.config.jobs]
 
 
 def plan_scores(
-    shop: Workshop, within: Interval | None, tables: Sequence[Table] = (predictions,), *, onward: bool = False
-) -> list[Step]:
+    shop: Workshop, within: Interval | None, tables: Sequence[Table] = (predictions,), *, onward: bool = False,
+    references: Collection[datetime] = (),
+) -> list[Step]:  # fmt: skip
     """What the model in force has not scored yet of the deviations that there are; nothing without a model.
 
-    ``onward`` looks also at what is compared with baselines that look at the interval, however much later it is.
+    ``onward`` looks also at what is compared with baselines that look at the interval, however much later it is, or
+    with those of the references.
     """
     if shop.model is None:
         return []
     trusted = [table for table in TABLES.values() if table not in SCORES]
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted, shop.model.version)
-    spans = [within, *(_served(shop, within) if onward and within else ())]
+    spans = [within, *(_served(shop, within, references) if onward and within else ())]
     return planner.plan_each(tables, [one for span in spans for one in inhabited(shop, span)])
 
 
@@ -110,7 +112,7 @@ def settled_by(shop: Workshop) -> str:
     known = set(chain.from_iterable(p.keys() for p in publications(shop.config, shop.ledger)))
     dropped = [part.key for part in shop.ledger.parts(fg_b_host.name, version) if part.key not in known]
     model = shop.model.version if shop.model else ""
-    wanted = [table.name for table in _scores(shop)]
+    wanted = [table.name for table in scored(shop)]
     told = "\n".join(
         [run_fingerprint(shop.config), *wanted, model, *inventory, *map(str, asked.items()), *map(str, dropped)]
     )
@@ -173,8 +175,10 @@ def _midnights(chosen: Iterable[Publication]) -> list[Interval]:
     return [Interval(p.reference, p.reference + DAY) for p in chosen]
 
 
-def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step]:
-    """What is missing of baselines and deviations, given the behaviour that exists.
+def plan_deviations(
+    shop: Workshop, within: Interval | None = None, references: Collection[datetime] = ()
+) -> list[Step]:
+    """What is missing of baselines and deviations, given the behaviour that exists; of references, wherever they serve.
 
     Baselines of a reference time are looked at when news lie in what they look at, or when they were never made; where
     they are made, or were by a run that did not finish, so are the deviations from them.
@@ -185,7 +189,7 @@ def plan_deviations(shop: Workshop, within: Interval | None = None) -> list[Step
     trusted = {table for table in TABLES.values() if table not in {*_LATER, *SCORES}}
     planner = Planner(shop.config, shop.ledger, shop.lake, trusted)
     fresh = planner.plan_each(PUBLISHED, _midnights(chosen))
-    remade = {key.start for step in fresh for key in step.ids}
+    remade = {key.start for step in fresh for key in step.ids} | set(references)
     spans = [within, *_served(shop, within, remade)]
     intervals = [one for span in spans for one in inhabited(shop, span)]
     return planner.plan_each(_LATER, [*_midnights(chosen), *intervals])

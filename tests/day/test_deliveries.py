@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from standins.credentials import environment
+from standins.feature_store import feature_store
 
-from day.lakes import DAY, QUARTER, ndr, run, write
+from day.lakes import DAY, HOSTS, QUARTER, ndr, run, write
 from day.pasts import BASELINES, METRICS, MONDAY, some
 from ndr.cli import destinations
 from ndr.errors import AdapterError
 
 TUESDAY = MONDAY + DAY
-LAST = TUESDAY + QUARTER
+BATCH = TUESDAY + 6 * QUARTER
+LAST = BATCH + QUARTER
 TABLE = "ml.scored"
 Job = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a scored lake whose last batch is the first quarter hour of Tuesday, and its configuration."""
+    """A folder with a scored lake and the logs of one more batch, and its configuration."""
     folder = tmp_path_factory.mktemp("delivered")
     jobs = {
         "fg_b_builder": BASELINES | {"horizons": ["1d"], "safety_gaps": {"1d": {"tail_days": 1}}},
@@ -32,10 +36,11 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "delta_builder": {"input": {"s3_prefix": str(folder / "in")}},
         "inference_predictions": {},
         "prediction_feature_join": {"destination": {"type": "iceberg", "iceberg": {"catalog": "soc", "table": TABLE}}},
+        "feature_store_ingest": {"feature_groups": {"predictions": "scores"}, "backoff_seconds": 0.01},
     }
     (folder / "specs.json").write_text(json.dumps({"jobs": jobs}))
-    log = write(folder / "logs/all.json", some(MONDAY, 96, 3))
-    write(folder / "in" / "last" / "traffic.json", some(TUESDAY, 1, 3))
+    log = write(folder / "logs/all.json", some(MONDAY, 100, 3))
+    write(folder / "in" / "last" / "traffic.json", some(BATCH))
     run(folder / "lake", log, "--warmup", "--config", folder / "specs.json")
     return folder
 
@@ -54,7 +59,7 @@ def job(past: Path, tmp_path: Path) -> Job:
     """A job of the last batch, in a copy of the lake."""
     lake = shutil.copytree(past / "lake", tmp_path / "lake")
     when = (
-        "--mini-batch-id", "last", "--batch-start-ts-iso", f"{TUESDAY.isoformat()}Z",
+        "--mini-batch-id", "last", "--batch-start-ts-iso", f"{BATCH.isoformat()}Z",
         "--batch-end-ts-iso", f"{LAST.isoformat()}Z",
     )  # fmt: skip
 
@@ -122,9 +127,32 @@ def test_a_replayed_batch_replaces_its_rows(job: Job, catalog: SqlCatalog, past:
 
 def test_a_destination_that_was_emptied_is_filled_when_asked(job: Job, catalog: SqlCatalog) -> None:
     job("prediction_feature_join")
-    held = [row for row in rows(catalog) if row["window_end_ts"] == LAST]
+    held = rows(catalog)
     catalog.drop_table(TABLE)
     assert job("prediction_feature_join")["delivered_rows"] == 0
     job("prediction_feature_join", "--again")
     assert held
-    assert rows(catalog) == held, "a batch that is finished is its own quarter hour"
+    assert rows(catalog) == held
+
+
+def test_a_record_that_is_refused_is_kept_until_it_is_taken(
+    job: Job, past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with feature_store() as store:
+        for name, value in environment(sagemaker=store.url, sagemaker_featurestore_runtime=store.url).items():
+            monkeypatch.setenv(name, value)
+        assert ndr("feature-store", "create", "--config", past / "specs.json", "--group", "predictions").code == 0
+        bad = f"{HOSTS[0]}|w_15m|{LAST.isoformat()}Z"
+        store.faults = replace(store.faults, refused=frozenset([bad]))
+        for _ in range(2):
+            told = job("feature_store_ingest", "--accept-refused")
+            assert told["failed"] == ["quarantine/feature_store-predictions.jsonl"]
+        kept = tmp_path / "lake" / told["failed"][0]
+        assert [json.loads(line)["identifier"] for line in kept.read_text().splitlines()] == [bad]
+        store.faults = replace(store.faults, refused=frozenset())
+        assert job("feature_store_ingest")["failed"] == []
+        assert bad in store.of("scores")
+        assert not kept.exists()
+        puts = len(store.puts)
+        assert job("feature_store_ingest")["predictions online"] == 0
+        assert len(store.puts) == puts, "what was taken is not sent again"

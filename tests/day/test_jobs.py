@@ -120,11 +120,26 @@ def test_a_spec_of_another_project_is_refused(config: Path, lake: Path) -> None:
     assert not lake.exists()
 
 
-def test_scores_without_a_model_say_what_to_do(config: Path, lake: Path) -> None:
+def test_without_a_model_there_is_nothing_to_score_yet_and_the_batch_is_finished(config: Path, lake: Path) -> None:
     done("delta_builder", config, lake, *batch(0))
-    told = failure(job("inference_predictions", config, lake, *batch(0)))
-    assert told["error"] == "ModelError"
-    assert "model_training" in told["message"]
+    answer = job("inference_predictions", config, lake, *batch(0))
+    assert answer.code == 0, answer.err
+    assert answer.data["model_version"] is None
+    assert "no model in force" in answer.err
+    assert "predictions" not in answer.data["parts"]
+
+
+def test_provisional_baselines_are_made_once_however_often_they_are_asked_for(
+    config: Path, lake: Path, logs: Path
+) -> None:
+    rows = [record(START - timedelta(days=1) + n * QUARTER) for n in range(60)]
+    write(logs / "past.json", [*rows, record(START + timedelta(days=1))])
+    run(lake, logs / "past.json", "--config", config)
+    when = ("--reference-time-iso", "2026-03-04T07:00:00Z", "--mode", "REGULAR")
+    first = done("fg_b_builder", config, lake, *when)
+    assert (first["provisional"], first["reference_time"]) == (True, "2026-03-04T00:00:00Z")
+    again = done("fg_b_builder", config, lake, *when)
+    assert (again["provisional"], again["parts"]) == (True, {})
 
 
 def test_a_mistake_of_ours_is_told_as_one_without_a_traceback(

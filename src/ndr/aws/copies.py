@@ -19,7 +19,7 @@ _AT_ONCE = 16
 
 
 class Copies:
-    """Files by their names in the lake; the copies that were not asked for the longest go first."""
+    """Files by their names in the lake; a copy stays until it is forgotten, or until room is made."""
 
     def __init__(self, folder: Path, held: int = HELD) -> None:
         self._folder, self._held = folder, held
@@ -36,29 +36,31 @@ class Copies:
             self.forget(name)
 
     def bring(self, sizes: Mapping[str, int], copy: Callable[[str, Path], bool]) -> dict[str, Path]:
-        """Where those of the files are that are small enough, copied if need be; ``copy`` tells whether one exists."""
-        chosen, total = [], 0
+        """Where those of the files are that are small enough, copied if need be; ``copy`` tells whether one exists.
+
+        None that was brought before goes for it: what there is no room for is read in place.
+        """
+        total, missing = sum(self._sizes.values()), []
         for name, size in sizes.items():
-            if size <= SMALL and total + size <= self._held:
-                chosen.append(name)
-                total += size
-        missing = [name for name in chosen if name not in self._sizes]
-        for name in chosen:
             if name in self._sizes:
                 self._sizes.move_to_end(name)
-        self._make_room(sum(sizes[name] for name in missing), kept=set(chosen))
+            elif size <= SMALL and total + size <= self._held:
+                missing.append(name)
+                total += size
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             for name, there in zip(missing, threads.map(lambda name: copy(name, self._at(name)), missing), strict=True):
                 if there:
                     self._sizes[name] = sizes[name]
-        return {name: self._at(name) for name in chosen if name in self._sizes}
+        return {name: self._at(name) for name in sizes if name in self._sizes}
 
-    def _make_room(self, size: int, kept: set[str]) -> None:
+    def make_room(self) -> None:
+        """Drop what was not asked for the longest, until half the room is free; nothing may be reading now."""
+        total = sum(self._sizes.values())
         for name in list(self._sizes):
-            if sum(self._sizes.values()) + size <= self._held:
+            if total <= self._held // 2:
                 return
-            if name not in kept:
-                self.forget(name)
+            total -= self._sizes[name]
+            self.forget(name)
 
     def _at(self, name: str) -> Path:
         return self._folder / name

@@ -120,14 +120,15 @@ def copy(s3: Any, uri: str, path: Path) -> bool:
 
 
 def download(prefix: str, folder: Path) -> dict[Path, str]:
-    """Copy the files in a folder of S3 here, byte by byte; path -> what it is called on S3, by that name.
+    """Copy the visible files in a folder of S3 here, byte by byte; path -> what it is called on S3, by that name.
 
     Raises:
         ServiceError: S3 refuses, or cannot be asked.
         AdapterError: the disk is full, or the like.
     """
     with s3_client() as s3, ThreadPoolExecutor(THREADS) as threads:
-        found = list(objects(s3, checked(prefix)))
+        hidden = re.compile(re.escape(checked(prefix)) + r"/(.*/)?\.")
+        found = [each for each in objects(s3, checked(prefix)) if not hidden.match(each.uri)]
         if not found:
             return {}
         place = _made(folder)

@@ -167,6 +167,7 @@ class S3Lake:
             raise AdapterError(f"{shown(str(staged), 300)} cannot be read: {error.strerror}.") from error
         self._known[relative] = size
         self._held.forget(relative)
+        self._held.make_room()
         return digest
 
     def _upload(self, staged: Path, place: str, config: Any) -> None:

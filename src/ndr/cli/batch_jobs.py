@@ -6,6 +6,7 @@ built on; what it reads and lacks is made with it. The last job that is configur
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,8 @@ from typing import Any
 from ndr.cli.destinations import deliver, feed
 from ndr.cli.lakes import S3, OpenLake
 from ndr.cli.logs import found_files, source_specs
-from ndr.errors import ModelError, NotReadyError, SpecError, UsageError, shown
+from ndr.errors import NotReadyError, SpecError, UsageError, shown
+from ndr.log import log
 from ndr.news import plan_behaviour, plan_deviations, plan_scores, reach_of_news
 from ndr.places import s3_prefix
 from ndr.plan import Planner
@@ -157,7 +159,10 @@ def join(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, An
 def send(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, Any]:
     """Send the rows of a batch to the Feature Store."""
     _check_imported(opened, batch)
-    told = feed(opened, _reach(opened, batch), batch.name, again=again)
+    within = _reach(opened, batch)
+    _features(opened, batch)
+    run(plan_scores(opened.shop, within, [predictions], onward=True), opened.shop)
+    told = feed(opened, within, again=again)
     _finish(opened, "feature_store_ingest")
     return {"batch": batch.name, **told}
 
@@ -165,10 +170,7 @@ def send(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, An
 def _scored(opened: OpenLake, batch: Batch, tables: list[Table]) -> dict[str, int]:
     _check_imported(opened, batch)
     if opened.shop.model is None:
-        raise ModelError(
-            "there is no model in force: name model.endpoint_name or model.model_uri in jobs.inference_predictions, or "
-            "let job model_training train one."
-        )
+        log("no model in force", level=logging.WARNING, advice="let job model_training train one, or name a model")
     made = _features(opened, batch)
     within = _reach(opened, batch)
     return made | run(plan_scores(opened.shop, within, tables, onward=True), opened.shop)
@@ -197,7 +199,7 @@ def _made(batch: Batch, made: Mapping[str, int]) -> dict[str, Any]:
 
 def _model(opened: OpenLake) -> dict[str, Any]:
     model = opened.shop.model
-    return {"model_name": model.name, "model_version": model.version} if model else {}
+    return {"model_name": model.name, "model_version": model.version} if model else {"model_version": None}
 
 
 BATCH_JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {

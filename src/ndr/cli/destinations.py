@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -22,12 +22,15 @@ from ndr.errors import SpecError
 from ndr.lake import partition_values
 from ndr.ledger import Part
 from ndr.run import files_of
-from ndr.table import Table
+from ndr.table import SERVICE, PartKey, Table
 from ndr.tables import TABLES
 from ndr.tables.destinations import IcebergTable, RedshiftTable
 from ndr.tables.feature_groups import FeatureStore
 from ndr.tables.prediction_feature_join import Join
 from ndr.time import Interval, iso, stamp
+
+if TYPE_CHECKING:
+    from ndr.aws.feature_store import Ingested
 
 _VERSIONS = ("feature_spec_version", "model_version")
 _ROWS = 50_000
@@ -66,18 +69,27 @@ def _name(place: RedshiftTable | IcebergTable) -> str:
 def _owed(opened: OpenLake, table: Table, to: str, within: Interval, *, again: bool) -> Iterator[list[Part]]:
     """The parts that a destination does not have as they are, some at a time, without gaps among them.
 
-    What is no more is a part without rows.
+    Those are the parts of the interval, and all that it has otherwise: baselines that were made anew change what is
+    compared with them for as long as they serve. What is no more is a part without rows.
     """
     version, model = opened.shop.config.feature_spec_version, opened.shop.model
-    known = opened.ledger.parts(table.name, version, within)
-    parts = {p.key: p for p in known if not table.by_model or (model and p.key.horizon == model.version)}
-    there = {p.key: p.id for p in opened.ledger.parts(_mark(table, to), version, within)}
+    near = Interval(within.start - SERVICE, within.end + SERVICE)
+
+    def current(named: str) -> dict[PartKey, Part]:
+        found = opened.ledger.parts(named, version, near)
+        return {p.key: p for p in found if not table.by_model or (model and p.key.horizon == model.version)}
+
+    parts = {key: part for key, part in current(table.name).items() if part.id}
+    there = {key: part.id for key, part in current(_mark(table, to)).items()}
     gone = {
-        key: Part(table.name, version, key, "", 0, "", "")
-        for key, id_ in there.items()
-        if id_ and key not in parts and (not table.by_model or (model and key.horizon == model.version))
+        key: Part(table.name, version, key, "", 0, "", "") for key, had in there.items() if had and key not in parts
     }
-    owed = [part for key, part in sorted((parts | gone).items()) if again or there.get(key) != part.id]
+
+    def lacking(part: Part) -> bool:
+        inside = within.contains(part.key.start)
+        return (again and inside) or ((inside or part.key in there) and there.get(part.key) != part.id)
+
+    owed = [part for _, part in sorted((parts | gone).items()) if lacking(part)]
     some: list[Part] = []
     for part in owed:
         beside = not some or part.key.start - some[-1].key.start <= table.every
@@ -139,8 +151,10 @@ def _rows(opened: OpenLake, table: Table, parts: Sequence[Part]) -> Iterator[pa.
         yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
 
 
-def feed(opened: OpenLake, within: Interval, name: str, *, again: bool = False) -> dict[str, Any]:
+def feed(opened: OpenLake, within: Interval, *, again: bool = False) -> dict[str, Any]:
     """Send the rows of an interval to their feature groups; a file of the lake keeps the records that were refused.
+
+    Parts with such records are not noted as sent: the next run that comes by sends them again.
 
     Raises:
         SpecError: the configuration has no job feature_store_ingest.
@@ -157,30 +171,33 @@ def feed(opened: OpenLake, within: Interval, name: str, *, again: bool = False) 
             to, rows = f"{store}:{group}", 0
             for parts in _owed(opened, table, to, within, again=again):
                 if store == "online":
-                    rows += _online(opened, spec, table, parts, name, told["failed"])
+                    done = _online(opened, spec, table, parts, told["failed"])
+                    rows += done.sent
+                    refused = done.failed > 0
                 else:
                     rows += write_offline(spec, project, table, _rows(opened, table, parts)).rows
-                _note(opened, table, to, parts)
+                    refused = False
+                if not refused:
+                    _note(opened, table, to, parts)
             told[f"{table_name} {store}"] = rows
     return told
 
 
-def _online(
-    opened: OpenLake, spec: FeatureStore, table: Table, parts: Sequence[Part], name: str, kept: list[str]
-) -> int:
-    """Send rows to the online store, and keep what it refuses with what it refused of the same batch before."""
+def _online(opened: OpenLake, spec: FeatureStore, table: Table, parts: Sequence[Part], kept: list[str]) -> Ingested:
+    """Send rows to the online store; what it refuses goes to what it refused of the table before and still lacks."""
     from ndr.aws.feature_store import ingest  # noqa: PLC0415 - needs an extra
 
-    lake, place = opened.lake, f"quarantine/feature_store-{table.name}-{name}.jsonl"
+    lake, place = opened.lake, f"quarantine/feature_store-{table.name}.jsonl"
     with TemporaryDirectory(prefix="ndr-feed-") as scratch:
         failures = Path(scratch) / "failures.jsonl"
         if lake.has(place):
             shutil.copyfile(lake.fetch(place), failures)
         done = ingest(spec, opened.shop.config.project_name, table, _rows(opened, table, parts), failures)
-        if done.failed:
+        if failures.exists() and failures.stat().st_size:
             shutil.copyfile(failures, lake.stage(place))
             lake.publish(place)
-            kept += [] if place in kept else [place]
         elif lake.has(place):
             lake.remove(place)
-    return done.sent
+        if done.failed and place not in kept:
+            kept.append(place)
+    return done

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import sqlite3
 import sys
 import traceback
 from contextlib import suppress
@@ -18,7 +19,7 @@ from ndr.cli.batch_jobs import BATCH_JOBS, DELIVERING
 from ndr.cli.logs import batch_named
 from ndr.cli.reference_jobs import REFERENCE_JOBS, unload_machines
 from ndr.cli.running import PARTLY_DONE
-from ndr.errors import NdrError, SpecError, UsageError, shown
+from ndr.errors import AdapterError, NdrError, SpecError, UsageError, shown
 from ndr.jobs import BATCH, JOBS, REFERENCE, Job, job_named
 from ndr.log import log, start_logging
 from ndr.places import lake_root
@@ -79,6 +80,11 @@ def _job(options: argparse.Namespace) -> int:
     """Do the job; whatever goes wrong becomes one line of JSON."""
     try:
         told, exit_code = _done(options)
+    except (OSError, sqlite3.Error) as error:
+        known = (
+            error if isinstance(error, NdrError) else AdapterError(f"{shown(str(error), 300)}. Mend this, run again.")
+        )
+        return failed(options.job, known, getattr(options, "mini_batch_id", None))
     except Exception as error:  # noqa: BLE001 - a scheduler must be told of everything, also of our mistakes
         return failed(options.job, error, getattr(options, "mini_batch_id", None))
     print(json.dumps({"job": options.job, **told}, default=str))

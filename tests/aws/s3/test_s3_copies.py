@@ -62,10 +62,12 @@ def test_the_copies_together_are_no_larger_than_they_may_be(tmp_path: Path) -> N
         here.write_bytes(b"1234")
         return True
 
-    for name in ("a", "b", "c"):
-        assert list(kept.bring({name: 4}, copy)) == [name]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
-    assert list(kept.bring(dict.fromkeys("defg", 4), copy)) == ["d", "e"], "what does not fit is read in place"
+    assert list(kept.bring(dict.fromkeys("abc", 4), copy)) == ["a", "b"], "what does not fit is read in place"
+    assert list(kept.bring(dict.fromkeys("cd", 4), copy)) == [], "what was handed out may be being read"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    kept.bring({"a": 4}, copy)
+    kept.make_room()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"], "the one that was asked for last stays"
 
 
 def test_a_borrowed_file_goes_back_as_it_is_then(root: str, raw: Any) -> None:
