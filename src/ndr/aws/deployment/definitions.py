@@ -44,7 +44,7 @@ def pipelines(config: Config) -> Resources:
     """
     found: Resources = {}
     for name, pipeline in PIPELINES.items():
-        made = pipeline_definition(name, deployed(config, name))
+        made = pipeline_definition(name, deployed(config, name), "${AWS::Region}")
         body = json.dumps(made.definition(), separators=(",", ":"))
         found[pipeline_resource(name)] = {
             "Type": "AWS::SageMaker::Pipeline",
