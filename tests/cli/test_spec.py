@@ -157,8 +157,26 @@ def test_versions_tell_what_there_is(client: Any, tmp_path: Path) -> None:
     assert ndr("spec", "versions", "--project-name", "nobody", "--format", "json").data == []
 
 
-def test_lint_reads_a_table_and_its_threshold_makes_the_exit_code(client: Any) -> None:
+def placed(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items with the one key more that they need where outputs share nothing but a bucket."""
+    for item in found:
+        if item["job_name"]["S"] == "project_parameters#1":
+            item["spec"]["M"]["lake_s3_prefix"] = {"S": "s3://ndr-features/lake"}
+    return found
+
+
+def test_lint_refuses_a_lake_that_would_be_a_whole_bucket(client: Any) -> None:
+    named = ("--project-name", "ndr-prod", "--feature-spec-version", "1", "--exit-code", "refused", "--format", "json")
     keep(client, items("versioned"))
+    answer = ndr("spec", "lint", *named)
+    refused = [remark["key"] for remark in answer.data["remarks"] if remark["kind"] == "refused"]
+    assert (answer.code, refused) == (1, ["project_parameters.lake_s3_prefix"])
+    keep(client, placed(items("versioned")))
+    assert ndr("spec", "lint", *named).code == 0
+
+
+def test_lint_reads_a_table_and_its_threshold_makes_the_exit_code(client: Any) -> None:
+    keep(client, placed(items("versioned")))
     named = ("--project-name", "ndr-prod", "--feature-spec-version", "1")
     answer = ndr("spec", "lint", "--table", TABLE, *named, "--format", "json")
     kinds = {remark["key"]: remark["kind"] for remark in answer.data["remarks"]}
