@@ -108,7 +108,14 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         told = _do(options, job, opened)
     refused = bool(told.get("refused") or told.get("failed"))
     if refused:
-        log("refused", level=logging.WARNING, job=job.name, refused=told.get("refused"), failed=told.get("failed"))
+        log(
+            "refused",
+            level=logging.WARNING,
+            project=options.project_name,
+            job=job.name,
+            refused=told.get("refused"),
+            failed=told.get("failed"),
+        )
     return {"lake": options.lake, **told}, PARTLY_DONE if refused and not options.accept_refused else 0
 
 
