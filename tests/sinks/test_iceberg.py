@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from ndr.errors import DataError
-from ndr.sinks.iceberg import IcebergBusyError, IcebergError, Patience
+from ndr.sinks.iceberg import Patience
+from ndr.sinks.iceberg_batches import IcebergBusyError, IcebergError
 from ndr.tables.destinations import IcebergTable
 from ndr.time import SLICE
 from sinks.icebergs import COLUMNS, SPEC, T, catalog, configured, history, later, put, rows, stored

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from ndr.errors import DataError
-from ndr.sinks.iceberg import IcebergError, arrow_schema
+from ndr.sinks.iceberg import arrow_schema
+from ndr.sinks.iceberg_batches import IcebergError
 from ndr.tables.prediction_feature_join import prediction_feature_join
 from sinks.icebergs import COLUMNS, SPEC, T, catalog, configured, later, put, rows, stored
 

@@ -12,7 +12,8 @@ from standins.moto import moto
 from standins.s3 import client, make_bucket, seaweedfs
 
 from ndr.sinks import iceberg_catalog
-from ndr.sinks.iceberg import IcebergError, Patience
+from ndr.sinks.iceberg import Patience
+from ndr.sinks.iceberg_batches import IcebergError
 from sinks.icebergs import SPEC, catalog, configured, later, put, rows, stored
 
 

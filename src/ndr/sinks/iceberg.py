@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ndr.errors import AdapterError, DataError, DeclarationError, shown
 from ndr.log import log
+from ndr.sinks.iceberg_batches import Batch, IcebergBusyError, Written
 from ndr.table import Columns
 from ndr.tables.destinations import IcebergTable
 from ndr.time import Interval
@@ -29,33 +30,6 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows that replace what a table holds of the same interval and versions."""
-
-    name: str
-    rows: pa.Table
-    at: str
-    """Column with the time of a row, whose values lie in ``within``."""
-    within: Interval
-    versions: Mapping[str, tuple[str, ...]]
-    """Version column -> the values whose rows are replaced; none where nobody knows them."""
-    parts: Mapping[str, str]
-    properties: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Written:
-    """What became of a batch."""
-
-    table: str
-    snapshot: int | None
-    """The snapshot that holds it; None where neither the batch nor the table has rows of it."""
-    rows: int
-    fresh: bool
-    """Whether this call wrote it; False where the table held the same parts already."""
-
-
-@dataclass(frozen=True)
 class Patience:
     """How often a commit is tried while others write to the same table."""
 
@@ -64,16 +38,6 @@ class Patience:
     """Seconds that the first wait takes at most; each further one up to twice as long."""
     longest: float = 5.0
     sleep: Callable[[float], None] = time.sleep
-
-
-class IcebergError(AdapterError):
-    """A catalog, a table of Iceberg or its files cannot be used as they are."""
-
-
-class IcebergBusyError(IcebergError):
-    """Others wrote to the table at the same time, or a service behind it did not answer; later it may."""
-
-    retryable = True
 
 
 def write(  # noqa: PLR0913 - the facts of one batch

@@ -20,7 +20,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.utils.config import Config
 
 from ndr.errors import NdrError, shown
-from ndr.sinks.iceberg import IcebergBusyError, IcebergError
+from ndr.sinks.iceberg_batches import IcebergBusyError, IcebergError
 
 _BUSY = (
     CommitFailedException, CommitStateUnknownException, ValidationException, WaitingForLockException,

@@ -26,7 +26,7 @@ from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.transforms import DayTransform, IdentityTransform
 
 from ndr.errors import shown
-from ndr.sinks.iceberg import Batch, IcebergError, Written
+from ndr.sinks.iceberg_batches import Batch, IcebergError, Written
 from ndr.sinks.iceberg_catalog import opened
 from ndr.sinks.iceberg_lists import keep_null_lists
 from ndr.tables.destinations import IcebergTable
