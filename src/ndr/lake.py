@@ -36,6 +36,9 @@ class Lake(Protocol):
     def writing(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Be the only writer; or raise LakeBusyError when another one did not finish in time."""
 
+    def check(self) -> None:
+        """See that this is still the only writer; raise a retryable error when another one has taken over."""
+
     def path(self, relative: str) -> str:
         """Where engines find a file of the lake."""
 
@@ -131,6 +134,9 @@ class LocalLake:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def check(self) -> None:
+        """Nobody takes over here while this process lives."""
 
     @property
     def uri(self) -> str:

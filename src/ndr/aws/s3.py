@@ -78,7 +78,7 @@ class S3Lake:
         self._mounts = {folder: checked(place) for folder, place in (mounts or {}).items()}
         self._staged, self._copies = scratch / "staged", scratch / "copies"
         self._held = Copies(scratch / "held")
-        self._lock, self._check = lock, check
+        self._lock, self.check = lock, check
         self._s3 = client("s3", max_pool_connections=THREADS)
         self._known: dict[str, int] = {}
         """Files that are there, and their bytes."""
@@ -154,7 +154,7 @@ class S3Lake:
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow to load
 
         staged, place = Path(self.stage(relative)), self.path(relative)
-        self._check()
+        self.check()
         try:
             digest = checksum(staged)
             with translated(place):
@@ -204,7 +204,7 @@ class S3Lake:
 
     def remove(self, relative: str) -> None:
         """Remove a file; one that is gone is fine."""
-        self._check()
+        self.check()
         place = self.path(relative)
         bucket, key = split(place)
         with translated(place):

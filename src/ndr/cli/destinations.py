@@ -51,6 +51,7 @@ def deliver(opened: OpenLake, table: Table, within: Interval, *, again: bool = F
     rows = 0
     if place is not None:
         for parts in _owed(opened, table, _name(place), within, again=again):
+            opened.lake.check()
             if isinstance(place, RedshiftTable):
                 rows += _to_redshift(opened, table, place, parts)
             else:
@@ -170,6 +171,7 @@ def feed(opened: OpenLake, within: Interval, *, again: bool = False) -> dict[str
         for store in spec.stores:
             to, rows = f"{store}:{group}", 0
             for parts in _owed(opened, table, to, within, again=again):
+                opened.lake.check()
                 if store == "online":
                     done = _online(opened, spec, table, parts, told["failed"])
                     rows += done.sent
