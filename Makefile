@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 	    echo "'$(PYTHON)' has no venv or no ensurepip, so $(VENV) cannot be made." >&2; \
 	    echo "On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 	  $(PYTHON) -m venv --clear $(VENV); }
-	@echo "installing requirements.lock into $(VENV) (about 150 MB the first time)" >&2
+	@echo "installing requirements.lock into $(VENV) (about 400 MB the first time)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	  --require-hashes --only-binary :all: -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
