@@ -15,7 +15,7 @@ from standins.s3 import client, make_bucket
 from aws.test_feature_store import END, PREDICTIONS, QUARTER, rows
 from ndr.aws.clients import ServiceError
 from ndr.aws.feature_store_groups import create
-from ndr.aws.feature_store_offline import write_offline
+from ndr.aws.feature_store_offline import forget_offline, write_offline
 from ndr.aws.feature_store_records import shape_of
 from ndr.errors import DataError, SpecError
 from ndr.tables.feature_groups import FeatureStore
@@ -93,6 +93,16 @@ def test_the_same_rows_again_take_the_place_of_the_old(place: str, moto_server: 
         write_offline(spec(place), "soc", PREDICTIONS, [rows(10, prediction_score=[score] * 10)])
     (found,) = stored(moto_server, place).values()
     assert [row["prediction_score"] for row in found] == [0.9] * 10
+
+
+def test_a_part_that_lost_its_rows_leaves_no_file(place: str, moto_server: str) -> None:
+    write_offline(spec(place), "soc", PREDICTIONS, [rows(3)])
+    (name,) = stored(moto_server, place)
+    values = {"feature_spec_version": "1", "model_version": rows(1).column("model_version")[0].as_py()}
+    forget_offline(spec(place), "soc", PREDICTIONS, [(END - QUARTER, values)])
+    assert list(stored(moto_server, place)) == [name], "that of another window stays"
+    forget_offline(spec(place), "soc", PREDICTIONS, [(END, values), (END, values)])
+    assert stored(moto_server, place) == {}
 
 
 def test_no_call_is_made_for_a_row(place: str, moto_server: str, request: Any) -> None:

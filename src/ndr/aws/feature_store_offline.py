@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,6 +77,26 @@ def write_offline(
     return done
 
 
+def forget_offline(
+    spec: FeatureStore, project: str, table: Table, parts: Iterable[tuple[datetime, Mapping[str, str]]]
+) -> None:
+    """Remove what the offline store has of parts without rows: the time of each, and its partition values.
+
+    Raises:
+        SpecError: the feature group is not as the table needs it.
+        ServiceError: S3 refuses, or cannot be asked.
+    """
+    shape = shape_of(table)
+    there = ready(spec, spec.group_of(project, table.name), shape, "offline")
+    bucket, start = split(there.data_uri.rstrip("/"))
+    with closing(client("s3", spec.region)) as s3:
+        for at, values in parts:
+            which = "|".join([f"{at:%Y-%m-%dT%H:%M:%SZ}", *(values[name] for name in shape.beyond)])
+            place = _place(shape, there.name, which, values)
+            with translated(f"{there.data_uri}/{place}"):
+                s3.delete_object(Bucket=bucket, Key=f"{start}/{place}")
+
+
 def _spooled(shape: Shape, group: str, rows: Iterable[pa.RecordBatch], folder: Path) -> dict[str, int]:
     """Write the files here; place below the store's data -> rows."""
     schema = pa.schema([*((name, _TYPES[kind]) for name, kind in shape.features.items()), *_OWN.items()])
@@ -126,10 +146,14 @@ def _by_place(
     parts = [rows.column(name) for name in (shape.event_time, *shape.beyond)]
     which = pc.binary_join_element_wise(*parts, "|") if len(parts) > 1 else parts[0]
     for value in pc.unique(which).to_pylist():
-        moment = datetime.fromisoformat(value.partition("|")[0])
-        facts = "\n".join((group, value, *(told[name] for name in shape.apart)))
-        name = f"{moment:%Y%m%dT%H%M%SZ}_{hashlib.sha256(facts.encode()).hexdigest()[:16]}.parquet"
-        yield f"{moment:year=%Y/month=%m/day=%d/hour=%H}/{name}", rows.filter(pc.equal(which, value))
+        yield _place(shape, group, value, told), rows.filter(pc.equal(which, value))
+
+
+def _place(shape: Shape, group: str, value: str, told: Mapping[str, str]) -> str:
+    moment = datetime.fromisoformat(value.partition("|")[0])
+    facts = "\n".join((group, value, *(told[name] for name in shape.apart)))
+    name = f"{moment:%Y%m%dT%H%M%SZ}_{hashlib.sha256(facts.encode()).hexdigest()[:16]}.parquet"
+    return f"{moment:year=%Y/month=%m/day=%d/hour=%H}/{name}"
 
 
 def _upload(spec: FeatureStore, folder: Path, places: list[str], to: str) -> None:

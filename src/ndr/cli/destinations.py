@@ -160,7 +160,7 @@ def feed(opened: OpenLake, within: Interval, *, again: bool = False) -> dict[str
     Raises:
         SpecError: the configuration has no job feature_store_ingest.
     """
-    from ndr.aws.feature_store_offline import write_offline  # noqa: PLC0415 - needs an extra
+    from ndr.aws.feature_store_offline import forget_offline, write_offline  # noqa: PLC0415 - needs an extra
 
     spec, project = opened.shop.config.other("feature_store_ingest"), opened.shop.config.project_name
     if not isinstance(spec, FeatureStore):
@@ -178,6 +178,8 @@ def feed(opened: OpenLake, within: Interval, *, again: bool = False) -> dict[str
                     refused = done.failed > 0
                 else:
                     rows += write_offline(spec, project, table, _rows(opened, table, parts)).rows
+                    empty = [(table.at_value(p.key), partition_values(p.version, p.key)) for p in parts if not p.rows]
+                    forget_offline(spec, project, table, empty)
                     refused = False
                 if not refused:
                     _note(opened, table, to, parts)
