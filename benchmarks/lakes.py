@@ -91,7 +91,7 @@ class Ground:
         config = Config.model_validate({"jobs": dict(jobs or {})})
         models = LakeModels(self.lake, config, no_endpoint)
         shop = Workshop(config, self.ledger, self.lake, self._engine, QueryCache(queries), in_force=models.in_force)
-        self.opened = OpenLake(self.lake, self.ledger, shop, models)
+        self.opened = OpenLake(self.lake, self.ledger, shop, models, self.lake.root)
 
     def close(self) -> None:
         self._engine.close()

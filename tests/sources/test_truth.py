@@ -64,7 +64,7 @@ def test_what_a_file_says_cannot_drive_the_terminal(tmp_path):
         ([{**SCAN, "end": "2026-03-01"}], "before its start"),
         ([{**SCAN, "peers": "10.0.0.2"}], r"\[0\].peers"),
         ([{**SCAN, "peers": ["10.0.0.2", "x"]}], r"\[0\].peers.1"),
-        ([{key: SCAN[key] for key in ("kind", "start", "end")}], r"\[0\].host: Field required"),
+        ([{key: SCAN[key] for key in ("kind", "start", "end")}], r"\[0\].host: this key is needed"),
     ],
 )
 def test_a_file_that_is_no_truth_is_refused_with_its_fault(content, said, tmp_path):

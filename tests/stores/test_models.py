@@ -106,11 +106,10 @@ def test_a_model_that_the_configuration_names_is_used_wherever_it_lies(
         named()
 
 
-@pytest.mark.parametrize(("uri", "brings"), [("s3://bucket/model", None), ("http://host/model", nothing_remote)])
-def test_a_model_elsewhere_is_refused_where_nothing_can_bring_it(tmp_path: Path, uri: str, brings: Any) -> None:
-    config = Config.model_validate({"jobs": {"inference_predictions": {"model": {"model_uri": uri}}}})
+def test_a_model_elsewhere_is_refused_where_nothing_can_bring_it(tmp_path: Path) -> None:
+    config = Config.model_validate({"jobs": {"inference_predictions": {"model": {"model_uri": "s3://bucket/model"}}}})
     with pytest.raises(ModelError, match="no folder of this machine"):
-        LakeModels(LocalLake(tmp_path), config, nothing_remote, brings).in_force()
+        LakeModels(LocalLake(tmp_path), config, nothing_remote).in_force()
 
 
 def entry(host: str) -> Any:

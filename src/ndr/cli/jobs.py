@@ -108,14 +108,8 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         told = _do(options, job, opened)
     refused = bool(told.get("refused") or told.get("failed"))
     if refused:
-        log(
-            "refused",
-            level=logging.WARNING,
-            project=options.project_name,
-            job=job.name,
-            refused=told.get("refused"),
-            failed=told.get("failed"),
-        )
+        facts = {name: told.get(name) for name in ("refused", "failed")}
+        log("refused", level=logging.WARNING, project=options.project_name, job=job.name, **facts)
     return {"lake": options.lake, **told}, PARTLY_DONE if refused and not options.accept_refused else 0
 
 

@@ -120,6 +120,7 @@ def open_lake(
         UsageError: the lake must exist and does not.
     """
     start_logging(verbose=options.verbose)
+    options.lake = str(options.lake)
     config = config or config_at(options.config)
     with TemporaryDirectory(prefix="ndr-") as elsewhere:
         scratch = Path(elsewhere)

@@ -33,7 +33,7 @@ _BUSY_NAMES = {
 """Classes of SQLAlchemy (of which one says that another run made the same thing first), requests and botocore."""
 _BUSY_WORDS = re.compile(
     r"throttl|slow_?down|too ?many ?requests|concurrentmodification|service_?unavailable|internal_?(failure|error)"
-    r"|network_connection|request_?time_?out|database is locked",
+    r"|network_connection|request_?time_?out|database is locked|cannot refresh a staged table",
     re.IGNORECASE,
 )
 _SECRET_KEYS = re.compile(r"secret|password|token|credential|access-key|sasl", re.IGNORECASE)
