@@ -1,4 +1,4 @@
-"""Jobs: the names under which schedulers outside start our work, what each makes, and the pipelines they form."""
+"""Jobs: the names under which schedulers outside start our work, and the pipelines they form."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from ndr.errors import UnknownNameError
 from ndr.specs import Config
-from ndr.table import Table
-from ndr.tables import TABLES
 
 BATCH = ("mini_batch_id", "batch_start_ts_iso", "batch_end_ts_iso")
 REFERENCE = ("reference_time_iso", "mode")
@@ -17,7 +15,7 @@ MONTH = ("reference_month_iso",)
 
 @dataclass(frozen=True)
 class Job:
-    """One job: the runtime arguments that say when, and the tables that it makes; it may do more than make tables.
+    """One job: the runtime arguments that say when.
 
     An optional job is part of a pipeline only where the configuration has it.
     """
@@ -25,36 +23,26 @@ class Job:
     name: str
     arguments: tuple[str, ...]
     doc: str
-    tables: tuple[Table, ...] = ()
     optional: bool = False
 
 
-def _tables_of(job: str) -> tuple[Table, ...]:
-    """The tables that carry the name of a job; what they read and lack is made with them."""
-    return tuple(table for table in TABLES.values() if table.job == job)
-
-
-_BEACONS = (TABLES["beacons"], TABLES["slow_beacons"])
 JOBS: Mapping[str, Job] = {
     job.name: job
     for job in (
-        Job("delta_builder", BATCH, "imports a batch of logs and adds it up by host", _tables_of("delta_builder")),
-        Job("pair_counts_builder", BATCH, "counts who talked to whom", _tables_of("pair_counts_builder")),
-        Job("fg_a_builder", BATCH, "makes what each host did", (*_tables_of("fg_a_builder"), *_BEACONS)),
-        Job("fg_c_builder", BATCH, "makes how far each host is from its normal", _tables_of("fg_c_builder")),
-        Job("fg_b_builder", REFERENCE, "makes what is normal as of a midnight", _tables_of("fg_b_builder")),
-        Job("machine_inventory_unload", MONTH, "brings the machines of a month from Redshift", (TABLES["machines"],)),
-        Job("inference_predictions", BATCH, "scores the hosts of a batch", _tables_of("inference_predictions")),
-        Job(
-            "prediction_feature_join", BATCH, "joins predictions with features and brings them elsewhere",
-            _tables_of("prediction_feature_join"),
-        ),
+        Job("delta_builder", BATCH, "imports a batch of logs and adds it up by host"),
+        Job("pair_counts_builder", BATCH, "counts who talked to whom"),
+        Job("fg_a_builder", BATCH, "makes what each host did"),
+        Job("fg_c_builder", BATCH, "makes how far each host is from its normal"),
+        Job("fg_b_builder", REFERENCE, "makes what is normal as of a midnight"),
+        Job("machine_inventory_unload", MONTH, "brings the machines of a month from Redshift"),
+        Job("inference_predictions", BATCH, "scores the hosts of a batch"),
+        Job("prediction_feature_join", BATCH, "joins predictions with features and brings them elsewhere"),
         Job("feature_store_ingest", BATCH, "sends the rows of a batch to the Feature Store", optional=True),
         Job("model_training", REFERENCE, "trains a model on the deviations before a midnight", optional=True),
         Job("non_persistent_prefixes", (), "tells which names of machines come and go"),
         Job("project_parameters", (), "tells the settings that all tables share"),
     )
-}  # fmt: skip
+}
 """Every job of the outside; the last two build nothing, and say how their specs are understood."""
 
 

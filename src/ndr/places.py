@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from ndr.errors import SpecError, shown
 from ndr.specs import Config
 from ndr.tables.machines import machines
-from ndr.tables.settings import S3Prefix
+from ndr.tables.settings import s3_folder
 
 SNAPSHOTS = "machine_snapshots"
 """What the snapshots of machines are called among the mounts: no table, but jobs write them for others to read."""
@@ -28,7 +26,6 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Job -> the folder of the lake that its output is, and the keys of its spec that may say where that lies."""
 _BESIDE = "machines"
 """The folder of the root where the lake keeps its machines if snapshots lie in the folder that they would have."""
-_PREFIX: TypeAdapter[str] = TypeAdapter(S3Prefix)
 
 
 def mounts(config: Config) -> dict[str, str]:
@@ -111,6 +108,6 @@ def s3_prefix(said: object, where: str) -> str:
         SpecError: it is none.
     """
     try:
-        return _PREFIX.validate_python(said)
-    except ValidationError as error:
-        raise SpecError(f"{where}: {shown(error.errors(include_url=False)[0]['msg'], 200)}.") from None
+        return s3_folder(str(said))
+    except ValueError as error:
+        raise SpecError(f"{where}: {shown(str(error), 200)}.") from None

@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import Any, TypeAlias
 
 from ndr.aws.answers import CONTENT_TYPES, Answer
+from ndr.aws.clients import THROTTLED, ServiceError, client
 from ndr.errors import AdapterError, shown
 from ndr.log import log
 from ndr.tables.inference import ModelChoice
@@ -23,10 +24,7 @@ LONGEST_WAIT = 120.0
 _LARGEST_ANSWER = 32 << 20
 _PIECE = 1 << 16
 _CONNECT_SECONDS = 10.0
-_THROTTLED = frozenset(
-    ("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
-     "RequestLimitExceeded", "TooManyRequestsException", "LimitExceededException", "SlowDown", "ModelNotReadyException")
-)  # fmt: skip
+_THROTTLED = THROTTLED | {"ModelNotReadyException"}
 _BUSY = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
 _ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "Let whoever runs this call it: sagemaker:InvokeEndpoint.",
@@ -117,10 +115,10 @@ class Calls:
         )
 
     def _try(self, body: bytes) -> Answer | _Trouble:
-        model, client = self.model, self.client
+        model, asked = self.model, self.client
         until = time.monotonic() + model.timeout_seconds
         try:
-            response = client.invoke_endpoint(
+            response = asked.invoke_endpoint(
                 EndpointName=model.endpoint_name, Body=body, ContentType=model.content_type, Accept=model.accept
             )
             text = _read(response["Body"], until)
@@ -137,21 +135,13 @@ class Calls:
 def _client(model: ModelChoice) -> Any:
     """A client with credentials and addresses as AWS is configured here, and no retries of its own."""
     try:
-        import boto3  # noqa: PLC0415 - an extra, and slow to load
-        from botocore.config import Config  # noqa: PLC0415
-    except ImportError as error:
-        raise EndpointError("model.endpoint_name needs boto3, which is not here; install ndr[aws].") from error
-    config = Config(
-        connect_timeout=min(model.timeout_seconds, _CONNECT_SECONDS), read_timeout=model.timeout_seconds,
-        retries={"total_max_attempts": 1}, max_pool_connections=model.max_workers,
-    )  # fmt: skip
-    try:
-        return boto3.session.Session(region_name=model.region).client("sagemaker-runtime", config=config)
-    except Exception as error:
-        raise EndpointError(
-            f"endpoint {model.endpoint_name!r} cannot be asked: {shown(str(error), 200)} "
-            "Set model.region, AWS_PROFILE or the like, as for all of AWS's tools."
-        ) from error
+        return client(
+            "sagemaker-runtime", model.region, connect_timeout=min(model.timeout_seconds, _CONNECT_SECONDS),
+            read_timeout=model.timeout_seconds, retries={"total_max_attempts": 1},
+            max_pool_connections=model.max_workers,
+        )  # fmt: skip
+    except ServiceError as error:
+        raise EndpointError(f"endpoint {model.endpoint_name!r}: {error} model.region says where it is.") from error
 
 
 def _read(body: Any, until: float) -> bytes:

@@ -11,11 +11,9 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
-
 from ndr.aws.clients import ServiceBusyError, client, code_of, translated
 from ndr.errors import AdapterError, DataError, NdrError, UsageError, shown
-from ndr.tables.settings import S3Prefix
+from ndr.tables.settings import s3_folder
 
 THREADS = 16
 """Files that are copied at once."""
@@ -23,7 +21,6 @@ MISSING = frozenset(("404", "NoSuchKey"))
 """What S3 says of a file that is not there."""
 _TRIES = 4
 _PIECE = 1 << 20
-_PREFIX: TypeAdapter[str] = TypeAdapter(S3Prefix)
 
 
 class Object(NamedTuple):
@@ -46,9 +43,9 @@ def checked(prefix: str) -> str:
         UsageError: it is none.
     """
     try:
-        return _PREFIX.validate_python(prefix)
-    except ValidationError as error:
-        raise UsageError(f"{shown(error.errors(include_url=False)[0]['msg'], 300)}.") from None
+        return s3_folder(prefix)
+    except ValueError as error:
+        raise UsageError(f"{shown(str(error), 300)}.") from None
 
 
 @contextmanager

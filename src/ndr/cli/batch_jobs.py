@@ -158,10 +158,8 @@ def join(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, An
 
 def send(opened: OpenLake, batch: Batch, *, again: bool = False) -> dict[str, Any]:
     """Send the rows of a batch to the Feature Store."""
-    _check_imported(opened, batch)
     within = _reach(opened, batch)
-    _features(opened, batch)
-    run(plan_scores(opened.shop, within, [predictions], onward=True), opened.shop)
+    _scored(opened, batch, [predictions])
     told = feed(opened, within, again=again)
     _finish(opened, "feature_store_ingest")
     return {"batch": batch.name, **told}

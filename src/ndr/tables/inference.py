@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ndr.errors import near_miss
 from ndr.tables.fg_a import fg_a as fg_a_table
 from ndr.tables.fg_c import fg_c as fg_c_table
 from ndr.tables.previous import Place
-from ndr.tables.settings import PLACE, TRANSPORT, Inert, S3Prefix, Spec, inert
+from ndr.tables.settings import PLACE, TRANSPORT, Inert, Spec, inert, s3_folder
 
 _TYPES = {**fg_a_table.columns, **fg_c_table.columns}
 _NUMBERS = ("int", "float", "boolean")
@@ -28,13 +28,10 @@ def _numeric(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-_ON_S3: TypeAdapter[str] = TypeAdapter(S3Prefix)
-
-
 def _folder(uri: str) -> str:
     """A prefix on S3, or a folder here; wildcards and variables would mean more than one place in a policy."""
     if uri.startswith("s3://"):
-        return _ON_S3.validate_python(uri)
+        return s3_folder(uri)
     if re.search(r"[\x00-\x1f\x7f]", uri) or "://" in uri.removeprefix("file://"):
         raise ValueError(f"{uri!r} is neither s3://bucket/folder nor a folder")
     return uri

@@ -37,14 +37,19 @@ def _segments(segments: dict[str, str]) -> dict[str, str]:
     return segments
 
 
-def _s3_prefix(text: str) -> str:
+def s3_folder(text: str) -> str:
+    """A place on S3, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or has letters that somewhere need quoting.
+    """
     rest = re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.=/-]*)?", text)
     if not rest or "//" in (rest[1] or "") or {".", ".."} & set((rest[1] or "").split("/")):
         raise ValueError(f"{text!r} is no prefix such as s3://bucket/folder, of letters, digits and ! _ . = - only")
     return text.rstrip("/")
 
 
-S3Prefix = Annotated[str, AfterValidator(_s3_prefix)]
+S3Prefix = Annotated[str, AfterValidator(s3_folder)]
 """A place on S3, without a slash at its end; its letters need no quoting, wherever it stands."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
