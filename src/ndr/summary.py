@@ -1,13 +1,14 @@
-"""Small questions to a lake: how many hosts, which windows, which networks, the rows of one host."""
+"""Questions to a lake: how many hosts, which windows, which networks, the rows of one host or of whole files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from ndr.engine import Files
 from ndr.run import Workshop, files_of
@@ -31,6 +32,12 @@ def stored(table: Table, shop: Workshop, within: Interval | None = None, keys: s
     if table.by_model:
         parts = [part for part in parts if shop.model and part.key.horizon == shop.model.version]
     return files_of(table, [part for part in parts if part.path and (keys is None or part.key in keys)], shop)
+
+
+def rows_of(table: Table, files: Files, shop: Workshop) -> Iterator[pa.RecordBatch]:
+    """All rows of a table's files, in no order."""
+    if files.paths:
+        yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
 
 
 def unscored(shop: Workshop) -> str:

@@ -22,6 +22,7 @@ from ndr.errors import SpecError
 from ndr.lake import partition_values
 from ndr.ledger import Part
 from ndr.run import files_of
+from ndr.summary import rows_of
 from ndr.table import SERVICE, PartKey, Table
 from ndr.tables import TABLES
 from ndr.tables.destinations import IcebergTable, RedshiftTable
@@ -147,9 +148,7 @@ def _span(table: Table, parts: Sequence[Part]) -> str:
 
 
 def _rows(opened: OpenLake, table: Table, parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
-    shop, files = opened.shop, files_of(table, [part for part in parts if part.path], opened.shop)
-    if files.paths:
-        yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
+    return rows_of(table, files_of(table, [part for part in parts if part.path], opened.shop), opened.shop)
 
 
 def feed(opened: OpenLake, within: Interval, *, again: bool = False) -> dict[str, Any]:

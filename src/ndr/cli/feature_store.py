@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from ndr.aws.feature_store import Ingested, ingest, retry
 from ndr.aws.feature_store_groups import create, diff, request
@@ -24,7 +23,7 @@ from ndr.cli.output import write_rows
 from ndr.cli.running import PARTLY_DONE
 from ndr.errors import UsageError
 from ndr.specs import Config
-from ndr.summary import stored
+from ndr.summary import rows_of, stored
 from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.feature_groups import STORED, FeatureStore
@@ -151,19 +150,13 @@ def send(
     project = opened.shop.config.project_name
     about = {"table": table.name, "group": spec.group_of(project, table.name), "store": store}
     days = [day for each in within.split(DAY) if (day := each.within(within))]
+    rows = (rows_of(table, stored(table, opened.shop, day), opened.shop) for day in days)
     if store == "online":
-        done = ingest(spec, project, table, (b for day in days for b in _rows(opened, table, day)), failures)
+        done = ingest(spec, project, table, chain.from_iterable(rows), failures)
         return about | done.facts(), [done]
-    written = [write_offline(spec, project, table, _rows(opened, table, day)) for day in days]
+    written = [write_offline(spec, project, table, each) for each in rows]
     seconds = round(sum(each.seconds for each in written), 3)
     return about | {"sent": sum(each.rows for each in written), "failed": 0, "retried": 0, "seconds": seconds}, []
-
-
-def _rows(opened: OpenLake, table: Table, within: Interval) -> Iterator[pa.RecordBatch]:
-    """The rows of the parts that lie in an interval; of predictions, those of the model in force."""
-    shop, files = opened.shop, stored(table, opened.shop, within)
-    if files.paths:
-        yield from shop.engine.batches(shop.engine.compile(table.unbound("rows")), {"rows": files})
 
 
 def _whole(opened: OpenLake) -> Interval | None:
