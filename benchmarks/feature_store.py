@@ -17,10 +17,10 @@ from standins.credentials import environment
 
 from benchmarks.measure import Cost, Line, alternate, cost, line
 from benchmarks.settings import NOON, Setting
+from ndr.arrow import arrow_schema
 from ndr.aws.feature_store import Ingested, ingest
 from ndr.aws.feature_store_groups import create
 from ndr.aws.feature_store_records import shape_of
-from ndr.engines.parquet import arrow_schema
 from ndr.table import Table
 from ndr.tables import TABLES
 from ndr.tables.feature_groups import FeatureStore

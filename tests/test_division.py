@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from laws.publishing import config_of
+from ndr.arrow import arrow_schema
 from ndr.engine import Files, Output, Rows
 from ndr.engines import division
 from ndr.engines import duckdb as embedded
 from ndr.engines.division import divided, put_together
 from ndr.engines.duckdb import DuckDB
-from ndr.engines.parquet import arrow_schema
 from ndr.table import Reach, Table
 from ndr.tables import TABLES
 from strategies_baselines import APRIL, CONFIGS, random_case

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ndr.engines.parquet import arrow_schema
+from ndr.arrow import arrow_schema
 from ndr.lake import part_path
 from ndr.ledger import Part
 from ndr.table import PartKey, Table

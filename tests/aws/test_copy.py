@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 from aws.warehouse import Warehouse
+from ndr.arrow import arrow_schema
 from ndr.aws.clients import ServiceError
 from ndr.aws.copy import PartlyLoadedError, copy_rows
 from ndr.aws.redshift import StatementError
-from ndr.engines.parquet import arrow_schema
 from ndr.errors import DataError
 from ndr.tables.destinations import RedshiftTable, parquet_options
 from ndr.tables.prediction_feature_join import prediction_feature_join as joined

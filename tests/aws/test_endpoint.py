@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from aws.service import Service, rows, said, spec
+from ndr.arrow import arrow_schema
 from ndr.aws.endpoint import Endpoint
 from ndr.engine import Output
-from ndr.engines.parquet import arrow_schema, write_parts
+from ndr.engines.parquet import write_parts
 from ndr.errors import DataError, SpecError
 from ndr.model.detector import JUDGED, Scorer
 from ndr.model.kinds import KINDS

@@ -14,11 +14,11 @@ import pytest
 from standins.credentials import environment
 from standins.feature_store import Faults, Store, feature_store
 
+from ndr.arrow import arrow_schema
 from ndr.aws.clients import ServiceBusyError, ServiceError
 from ndr.aws.feature_store import ingest, retry
 from ndr.aws.feature_store_groups import create
 from ndr.aws.feature_store_records import shape_of
-from ndr.engines.parquet import arrow_schema
 from ndr.errors import DataError, SpecError
 from ndr.tables import TABLES
 from ndr.tables.feature_groups import FeatureStore

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 import oracle_baselines as naive
 from laws.comparing import keyed
+from ndr.arrow import arrow_schema
 from ndr.engines.duckdb import DuckDB
-from ndr.engines.parquet import arrow_schema
 from ndr.specs import Config
 from ndr.table import Context, Given, PartKey, Publication, Reach, Table
 from ndr.tables import TABLES

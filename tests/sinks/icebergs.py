@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog, load_catalog
 
+from ndr.arrow import arrow_schema
 from ndr.features.suspicion import DEVIATION
 from ndr.sinks import iceberg
-from ndr.sinks.iceberg import arrow_schema
 from ndr.sinks.iceberg_batches import Written
 from ndr.tables.destinations import IcebergTable
 from ndr.time import SLICE, Interval

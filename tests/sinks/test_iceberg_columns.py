@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from ndr.arrow import arrow_schema
 from ndr.errors import DataError
-from ndr.sinks.iceberg import arrow_schema
 from ndr.sinks.iceberg_batches import IcebergError
 from ndr.tables.prediction_feature_join import prediction_feature_join
 from sinks.icebergs import COLUMNS, SPEC, T, catalog, configured, later, put, rows, stored

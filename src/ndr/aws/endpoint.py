@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from ndr.arrow import arrow_type
 from ndr.aws.answers import AnswerError, Verdict, verdicts
 from ndr.aws.calls import Calls, Pause
 from ndr.aws.payloads import Parcel, parcels, records
@@ -21,16 +22,6 @@ from ndr.tables.inference import Inference
 from ndr.tables.predictions import FEATURES
 
 _HIGHEST = math.nextafter(1.0, 0.0)
-_REASON = {
-    "feature": pa.string(), "contribution": pa.float64(), "value": pa.float64(), "baseline": pa.float64(),
-    "source": pa.string(), "technique": pa.string(),
-}  # fmt: skip
-_TYPES = {
-    "string": pa.string(),
-    "float64": pa.float64(),
-    "timestamp(6)": pa.timestamp("us"),
-    JUDGED["explanation"]: pa.list_(pa.struct(list(_REASON.items()))),
-}
 T = TypeVar("T")
 
 
@@ -92,7 +83,7 @@ class Endpoint:
             "techniques": [""] * count,
         }
         kept = {name: rows.column(name) for name in rows.schema.names if name not in judged}
-        added = {name: pa.array(judged[name], _TYPES[dtype]) for name, dtype in JUDGED.items()}
+        added = {name: pa.array(judged[name], arrow_type(dtype)) for name, dtype in JUDGED.items()}
         return pa.RecordBatch.from_pydict({**kept, **added})
 
 

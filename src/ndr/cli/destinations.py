@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ndr.arrow import arrow_schema
 from ndr.cli.lakes import OpenLake
-from ndr.engines.parquet import arrow_schema
 from ndr.errors import SpecError
 from ndr.lake import partition_values
 from ndr.ledger import Part

@@ -13,11 +13,12 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot.expressions as sge
 
+from ndr.arrow import arrow_schema, arrow_type
 from ndr.engine import Files, Judge, Output, Rows
 from ndr.engines.division import Piece, divided, put_together
 from ndr.engines.httpfs import Access, Remote
 from ndr.engines.narrowing import narrowed
-from ndr.engines.parquet import ARROW, arrow_schema, write_parts
+from ndr.engines.parquet import write_parts
 from ndr.errors import AdapterError, NdrError, shown
 from ndr.features.suspicion import DEVIATION
 from ndr.model.reasons import EXPLANATION
@@ -254,7 +255,7 @@ class DuckDB:
         if fixed[0] and not same:
             names = [column for column in content.columns if column in fixed[0]]
             columns = [
-                pa.array([values[column] for values in fixed], ARROW[content.columns[column]]) for column in names
+                pa.array([values[column] for values in fixed], arrow_type(content.columns[column])) for column in names
             ]
             beside = pa.Table.from_arrays([pa.array(content.paths), *columns], [_PATH, *names])
             self._con.register(_BESIDE + name, beside)

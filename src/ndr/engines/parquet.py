@@ -14,34 +14,8 @@ import pyarrow.parquet as pq
 from ndr.ahead import ahead
 from ndr.engine import Output
 from ndr.errors import AdapterError, NdrError, shown
-from ndr.features.suspicion import DEVIATION
-from ndr.model.reasons import EXPLANATION
-from ndr.table import Columns
 
 ROW_GROUP, _CELLS, _VECTOR = 131_072, 1 << 23, 2_048
-_NUMBERS = {name: pa.float64() for name in ("z", "value", "baseline", "contribution")}
-
-
-def _listed(*names: str) -> pa.DataType:
-    """A list of structs; what is no number is text."""
-    return pa.list_(pa.struct([(name, _NUMBERS.get(name, pa.string())) for name in names]))
-
-
-ARROW = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "timestamp(6)": pa.timestamp("us"),
-    DEVIATION: _listed("metric", "z", "value", "baseline", "source"),
-    EXPLANATION: _listed("feature", "contribution", "value", "baseline", "source", "technique"),
-}
-
-
-def arrow_schema(columns: Columns) -> pa.Schema:
-    """Declared columns as an Arrow schema."""
-    return pa.schema([pa.field(name, ARROW[dtype]) for name, dtype in columns.items()])
 
 
 def write_parts(batches: Iterable[pa.RecordBatch], schema: pa.Schema, outputs: Sequence[Output]) -> list[int]:

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from random import SystemRandom
 from types import MappingProxyType
 
-import ibis
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 
+from ndr.arrow import arrow_schema
 from ndr.errors import AdapterError, DataError, DeclarationError, shown
 from ndr.log import log
 from ndr.sinks.iceberg_batches import Batch, IcebergBusyError, Written
@@ -21,11 +20,6 @@ from ndr.time import Interval
 
 VERSIONS = ("feature_spec_version", "model_version")
 """Columns whose values say, beside the time, which rows a batch replaces."""
-_PLAIN = {
-    "string": pa.string(), "boolean": pa.bool_(), "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(),
-    "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "date": pa.date32(),
-    "timestamp(6)": pa.timestamp("us"),
-}  # fmt: skip
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -65,25 +59,6 @@ def write(  # noqa: PLR0913 - the facts of one batch
     written = _patiently(lambda: iceberg_tables.replace(spec, given), spec.table, patience or Patience())
     log("Iceberg batch", batch=batch, **asdict(written))
     return written
-
-
-def arrow_schema(columns: Columns) -> pa.Schema:
-    """Declared columns as an Arrow schema, those of lists and structs too.
-
-    Raises:
-        DeclarationError: a column is of a type that is kept nowhere here.
-    """
-    return pa.schema([pa.field(name, _arrow(ibis.dtype(dtype))) for name, dtype in columns.items()])
-
-
-def _arrow(dtype: dt.DataType) -> pa.DataType:
-    if isinstance(dtype, dt.Array):
-        return pa.list_(_arrow(dtype.value_type))
-    if isinstance(dtype, dt.Struct):
-        return pa.struct([(name, _arrow(inner)) for name, inner in dtype.items()])
-    if str(dtype) not in _PLAIN:
-        raise DeclarationError(f"Iceberg takes no columns of type {dtype} from here.")
-    return _PLAIN[str(dtype)]
 
 
 def _batch(
