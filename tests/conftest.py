@@ -12,6 +12,17 @@ from standins.moto import SERVICES, forget, moto
 from standins.s3 import seaweedfs
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--parity", choices=("small", "full"), default="small", help="how much both engines compute")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spark's client leaves the socket of every answer to the collector of garbage: no error in tests that ask it."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_query_cache(tmp_path_factory: pytest.TempPathFactory):
     """Keep compiled queries of the tests apart from the user's; all workers of a session share them."""
