@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from ndr.aws.ledger import ATTRIBUTES, KEY_SCHEMA
+from standins.specs import TABLE
 
 
 def make_ledger_table(name: str) -> None:
@@ -19,6 +20,21 @@ def make_ledger_table(name: str) -> None:
         client.create_table(
             TableName=name, KeySchema=KEY_SCHEMA, AttributeDefinitions=ATTRIBUTES, BillingMode="PAY_PER_REQUEST"
         )
+
+
+def make_spec_table(name: str = TABLE) -> Any:
+    """An empty table of specifications, and a client for it."""
+    import boto3  # noqa: PLC0415 - slow to load
+
+    keys = {"project_name": "HASH", "job_name": "RANGE"}
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from standins.credentials import environment
+from standins.dynamodb import make_spec_table
 from standins.moto import SERVICES, forget, moto
+from standins.specs import TABLE
 
-from migration.keeping import TABLE, keep, make_table
+from migration.keeping import keep
 from ndr.aws.attributes import decoded, encoded
 from ndr.aws.clients import ServiceBusyError, ServiceError
 from ndr.aws.spec_store import DynamoStore, load_job_spec
@@ -32,7 +34,7 @@ def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv(NEW, raising=False)
     monkeypatch.delenv(OLD, raising=False)
     forget(server)
-    return make_table()
+    return make_spec_table()
 
 
 def item(key: str, payload: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def spec(**values: Any) -> dict[str, Any]:
 
 
 def test_a_spec_is_loaded_by_its_promised_name(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_table("an-older-table")
+    make_spec_table("an-older-table")
     keep(client, [item("fg_b_builder#1", spec(horizons=["7d"]))])
     keep(client, [item("fg_b_builder#1", spec(horizons=["30d"]))], "an-older-table")
     with pytest.raises(UsageError, match=f"table_name.*{NEW}"):

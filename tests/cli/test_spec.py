@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from standins.credentials import environment
+from standins.dynamodb import make_spec_table
 from standins.moto import SERVICES, forget, moto
+from standins.specs import TABLE
 
 from day.lakes import ndr
-from migration.keeping import TABLE, items, keep, make_table
+from migration.keeping import items, keep
 from ndr.aws.spec_store import DynamoStore
 from ndr.spec_store import config_from
 from ndr.specs import load_config
@@ -41,7 +43,7 @@ def client(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ML_PROJECTS_PARAMETERS_TABLE_NAME", TABLE)
     forget(server)
-    return make_table()
+    return make_spec_table()
 
 
 def written(place: Path, **changes: Any) -> Path:

@@ -6,25 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
+from standins.specs import TABLE
 
 from ndr.aws.attributes import decoded
 
-TABLE = "ml-projects-parameters"
 FOLDER = Path(__file__).parent
-KEYS = (("project_name", "HASH"), ("job_name", "RANGE"))
-
-
-def make_table(name: str = TABLE) -> Any:
-    """An empty table of specifications, and a client for it."""
-    client = boto3.client("dynamodb")
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in KEYS],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in KEYS],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return client
 
 
 def items(name: str) -> list[dict[str, Any]]:

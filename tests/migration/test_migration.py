@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from standins.credentials import environment
+from standins.dynamodb import make_spec_table
 from standins.moto import SERVICES, moto
+from standins.specs import TABLE
 
-from migration.keeping import TABLE, at, items, keep, make_table, specs
+from migration.keeping import at, items, keep, specs
 from ndr.aws.spec_store import DynamoStore
 from ndr.errors import SpecError
 from ndr.lint import remarks, stored_remarks
@@ -70,7 +72,7 @@ def stores() -> Iterator[DynamoStore]:
     with pytest.MonkeyPatch.context() as patched, moto() as url:
         for name, value in environment(**dict.fromkeys(SERVICES, url)).items():
             patched.setenv(name, value)
-        client = make_table()
+        client = make_spec_table()
         for name in PROJECTS:
             keep(client, items(name))
         yield DynamoStore(TABLE)

@@ -9,7 +9,9 @@ from typing import Any
 import boto3
 import pytest
 from standins.credentials import environment
+from standins.dynamodb import make_spec_table
 from standins.moto import SERVICES, forget, moto
+from standins.specs import TABLE
 
 from ndr.aws.spec_store import DynamoStore
 from ndr.errors import SpecError
@@ -24,7 +26,6 @@ from ndr.spec_store import (
     differences,
 )
 
-TABLE = "ml-projects-parameters"
 FG_B = {"horizons": ["7d"], "support_min": {"sessions_cnt": 20}, "anomaly_capping": {"z_max": 12.5}}
 INFERENCE = {"alert_share": 0.1, "model": {"timeout_seconds": 5.0, "max_workers": 4, "endpoint_name": None}}
 
@@ -41,15 +42,7 @@ def table(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in environment(**dict.fromkeys(SERVICES, server)).items():
         monkeypatch.setenv(name, value)
     forget(server)
-    boto3.client("dynamodb").create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": "project_name", "KeyType": "HASH"},
-            {"AttributeName": "job_name", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("project_name", "job_name")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make_spec_table()
     return TABLE
 
 
