@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+import sparks
 from house.rooms import ROOT, kept_files
 from ndr.aws.pipelines import ENTRYPOINTS
 
@@ -136,6 +139,44 @@ def test_what_spark_starts_is_the_command(tmp_path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
     assert done.returncode == 2
     assert "no_such_job" in done.stderr
+
+
+def test_the_lock_of_the_containers_leaves_spark_to_the_image() -> None:
+    assert not {name.split(" ")[0] for name in pins("docker/requirements.lock")} & {"pyspark", "py4j", "pandas"}
+
+
+def test_a_job_needs_neither_spark_nor_pandas_before_it_starts_one() -> None:
+    code = "import sys; sys.modules['pyspark'] = sys.modules['pandas'] = None; import ndr.cli, ndr.engines.spark_sql"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)  # noqa: S603 - ours
+
+
+def submitted(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a script does that spark-submit starts as in the image: by our interpreter, which its environment names."""
+    home = Path(next(iter(find_spec("pyspark").submodule_search_locations)))
+    image = shlex.split(" ".join(said("spark", "ENV")))
+    named = dict.fromkeys((each.split("=")[0] for each in image), sys.executable)
+    command = [str(home / "bin" / "spark-submit"), "--master", "local[1]", str(script), *arguments]
+    with sparks.spark_environment():
+        environment = {**os.environ, **named, "SPARK_HOME": str(home)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - ours
+
+
+@pytest.mark.skipif(sparks.why_not() is not None, reason=sparks.why_not() or "")
+def test_a_job_sees_the_spark_that_submitted_it(tmp_path: Path) -> None:
+    script = tmp_path / "who.py"
+    script.write_text("import sys, ndr, pyspark; print(sys.executable, pyspark.__file__)", encoding="utf-8")
+    done = submitted(script)
+    assert done.returncode == 0, done.stderr
+    interpreter, client = done.stdout.split()
+    assert interpreter == sys.executable
+    assert client.endswith("/python/lib/pyspark.zip/pyspark/__init__.py")
+
+
+@pytest.mark.skipif(sparks.why_not() is not None, reason=sparks.why_not() or "")
+def test_what_a_job_ends_with_is_what_spark_ends_with() -> None:
+    done = submitted(ROOT / "docker" / "start.py", "job", "no_such_job")
+    assert done.returncode == 2
+    assert "no_such_job" in done.stdout  # spark-submit makes one stream of both
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
