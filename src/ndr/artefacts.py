@@ -1,4 +1,4 @@
-"""Artefacts: models as files of data, written all at once, and trusted only when every hash and rule holds.
+"""Artefacts: models as files of data, trusted only when every hash and rule holds.
 
 A model is a folder with ``manifest.json``, everything but the trees, and ``forest.parquet``, one row per node.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from ndr.errors import AdapterError, ModelError, shown
+from ndr.errors import ModelError, shown
 from ndr.model.detector import Detector
 from ndr.model.forest import Forest
 from ndr.model.matrix import Feature
@@ -89,24 +87,6 @@ def content(detector: Detector, facts: Mapping[str, Any]) -> dict[str, bytes]:
     text = _canonical({**said, "checksum": hashlib.sha256(_canonical(said)).hexdigest()})
     _parsed(text, Path(detector.name) / detector.version)
     return {FOREST: nodes, MANIFEST: text}
-
-
-def save(root: str | Path, detector: Detector, facts: Mapping[str, Any]) -> Path:
-    """Keep a model under ``root/<name>/<version>``; return that folder.
-
-    The folder appears whole or not at all; one of the same version is replaced.
-
-    Raises:
-        AdapterError: it cannot be written.
-    """
-    folder = Path(root) / detector.name / detector.version
-    files = content(detector, facts)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _publish(files, folder)
-    except OSError as error:
-        raise AdapterError(f"the model {shown(str(folder), 300)} cannot be written: {error.strerror}.") from error
-    return folder
 
 
 def load(folder: str | Path) -> tuple[Detector, Manifest]:
@@ -212,27 +192,3 @@ def _forest(data: bytes, max_samples: int, folder: Path) -> Forest:
         raise _broken(folder, FOREST, "no cell may be null")
     columns = {name: np.ascontiguousarray(table.column(name).to_numpy()) for name in NODES.names}
     return Forest(**columns, max_samples=max_samples)
-
-
-def _held(file: Path, data: bytes) -> bool:
-    return file.is_file() and not file.is_symlink() and file.stat().st_size == len(data) and file.read_bytes() == data
-
-
-def _publish(files: Mapping[str, bytes], folder: Path) -> None:
-    """Put the files into their folder at once, over what was there; the same are left alone, somebody may read them."""
-    if all(_held(folder / name, data) for name, data in files.items()):
-        return
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
-    try:
-        made = draft / "made"
-        made.mkdir()
-        for name, data in files.items():
-            with (made / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        if folder.exists():
-            folder.rename(draft / "before")
-        made.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
