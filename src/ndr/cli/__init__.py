@@ -27,6 +27,7 @@ ROOMS = {
     "safelist": "alerts",
     "explain": "explain",
     "evaluate": "evaluate",
+    "parity": "parity",
     "report": "report",
     "job": "jobs",
     "pipelines": "pipelines",

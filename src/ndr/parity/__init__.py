@@ -204,11 +204,11 @@ class _Comparison:
                 table.take(pa.array(rows)) if other else table
                 for table, rows, other in zip(self._read(group), found, moved, strict=True)
             ]
+            held = [dict(zip(table.column_names, table.columns, strict=True)) for table in tables]
             for column in group:
-                self._column(column, tables, found[0])
+                self._column(column, held[0].get(column), held[1].get(column), found[0])
 
-    def _column(self, column: str, tables: Sequence[pa.Table], rows: Indices) -> None:
-        one, other = (table.column(column) if column in table.column_names else None for table in tables)
+    def _column(self, column: str, one: pa.ChunkedArray | None, other: pa.ChunkedArray | None, rows: Indices) -> None:
         if one is None or other is None or one.type != other.type:
             kinds = tuple("no such column" if each is None else str(each.type) for each in (one, other))
             self._told.note(column, len(rows), lambda: self._difference(0, int(rows[0]), column, (kinds[0], kinds[1])))
