@@ -1,4 +1,4 @@
-"""What runs recipes: a protocol of four methods, and what goes in and out of it."""
+"""What runs recipes: a protocol of a few methods, and what goes in and out of it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class Engine(Protocol):
 
     name: str
 
+    def close(self) -> None:
+        """Give back what it holds."""
+
     def compile(self, expression: ir.Table) -> str:
         """The expression in the engine's language."""
 
@@ -68,3 +71,6 @@ class Engine(Protocol):
 
     def fetch(self, query: str, inputs: Mapping[str, Files | Rows]) -> list[dict[str, Any]]:
         """The rows of a small result."""
+
+    def spent(self) -> Mapping[str, int]:
+        """What the last query cost where it ran, such as jobs and bytes shuffled; empty where nobody counts."""

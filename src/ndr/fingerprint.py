@@ -91,7 +91,8 @@ def fingerprints(config: Config) -> dict[str, str]:
 
 def engine_fingerprint(engine: str) -> str:
     """What a compiled query depends on besides the fingerprint of its table."""
-    return _hash(engine, _code(f"engines/{engine}.py"))
+    own = sorted(file.name for file in (files("ndr") / "engines").iterdir() if file.name.startswith(engine))
+    return _hash(engine, *(_code(f"engines/{name}") for name in own if name.endswith(".py")))
 
 
 def run_fingerprint(config: Config) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ndr import __version__
+from ndr.chunks import chunks, hull
 from ndr.engine import Engine, Files, Output, Rows
 from ndr.errors import DataError, shown
 from ndr.fingerprint import engine_fingerprint, fingerprints
@@ -16,14 +18,14 @@ from ndr.lake import Lake, part_path, partition_values
 from ndr.ledger import Ledger, Part
 from ndr.log import log
 from ndr.model.detector import Scorer
-from ndr.plan import Inputs, Step
+from ndr.plan import Step
 from ndr.publications import publications
 from ndr.queries import NO_CACHE, QueryCache
 from ndr.specs import Config
 from ndr.table import Context, Given, PartKey, Publication, Table
 from ndr.tables import TABLES
 from ndr.tables.sessions import sessions
-from ndr.time import DAY, SLICE, Interval, floor, iso, stamp
+from ndr.time import DAY, SLICE, Interval, iso, stamp
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Workshop:
     """Input rows, counted once for every part that reads them, up to which parts are made together."""
     drafts: dict[str, dict[PartKey, Part]] = field(default_factory=dict)
     """The parts of a publication that is being made: they are committed together, when all are there."""
+    spent: dict[str, Counter[str]] = field(default_factory=dict)
+    """By table, where the engine counts: ``builds``, and what they cost."""
     in_force: Callable[[], Scorer | None] = lambda: None
 
     @property
@@ -64,7 +68,7 @@ def run(
             _publish(shop)
         if step.ids and step.table.name not in queries:
             queries[step.table.name] = _query(step.table, shop)
-        for chunk in _chunks(step, shop):
+        for chunk in chunks(step, shop.ledger, shop.config.feature_spec_version, shop.chunk_rows):
             _make(step, chunk, queries[step.table.name], shop)
             done += len(chunk)
             made[step.table.name] = made.get(step.table.name, 0) + len(chunk)
@@ -127,56 +131,6 @@ def _query(table: Table, shop: Workshop) -> str:
     return shop.queries.get(fingerprints(shop.config)[table.name], engine_fingerprint(shop.engine.name), compiled)
 
 
-def _chunks(step: Step, shop: Workshop) -> Iterator[list[PartKey]]:
-    """Consecutive parts of one day whose inputs are not too many rows together."""
-    weigh = _Weights(step, shop)
-    chunk: list[PartKey] = []
-    weight = 0
-    for key in step.ids:
-        more = weigh(step.inputs[key])
-        alone = step.table.published or floor(key.start, DAY) != floor(chunk[0].start, DAY) if chunk else False
-        if chunk and (alone or weight + more > shop.chunk_rows):
-            yield chunk
-            chunk, weight = [], 0
-        chunk.append(key)
-        weight += more
-    if chunk:
-        yield chunk
-
-
-class _Weights:
-    """How many rows a part reads, by the ledger."""
-
-    def __init__(self, step: Step, shop: Workshop) -> None:
-        self._shop = shop
-        self._inputs = step.inputs.values()
-        self._rows: dict[str, dict[PartKey, int]] = {}
-
-    def __call__(self, inputs: Inputs) -> int:
-        return sum(self._of(table).get(key, 0) for _, table, keys in inputs for key in keys)
-
-    def _of(self, table: Table) -> dict[PartKey, int]:
-        if table.name not in self._rows:
-            keys = {key for inputs in self._inputs for _, read, keys in inputs if read is table for key in keys}
-            self._rows[table.name] = self._count(table, _hull(table, keys)) if keys else {}
-        return self._rows[table.name]
-
-    def _count(self, table: Table, within: Interval) -> dict[PartKey, int]:
-        ledger, version = self._shop.ledger, self._shop.config.feature_spec_version
-        if table is not sessions:
-            return {part.key: part.rows for part in ledger.parts(table.name, table.version(version), within)}
-        rows: dict[PartKey, int] = {}
-        for unit in ledger.units(within):
-            for key, count in unit.slices.items():
-                rows[key] = rows.get(key, 0) + count
-        return rows
-
-
-def _hull(table: Table, keys: Collection[PartKey]) -> Interval:
-    """The interval in which all these parts start."""
-    return Interval(min(key.start for key in keys), max(key.start for key in keys) + table.every)
-
-
 def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> None:
     table, version, started = step.table, shop.config.feature_spec_version, time.perf_counter()
     batches = shop.ledger.batches()
@@ -185,6 +139,8 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     inputs = _inputs(step, chunk, shop, batches)
     judge, order = shop.model.judge if table.judged and shop.model else None, table.order or table.keys
     counts = shop.engine.write(query, inputs, table.stored_columns, order, outputs, table.apart, judge)
+    if spent := shop.engine.spent():
+        shop.spent.setdefault(table.name, Counter()).update({"builds": 1, **spent})
     drafts = [
         Part(table.name, version, key, step.ids[key], rows, paths[key] if rows else "", "")
         for key, rows in zip(chunk, counts, strict=True)
@@ -197,7 +153,7 @@ def _make(step: Step, chunk: Sequence[PartKey], query: str, shop: Workshop) -> N
     else:
         shop.ledger.commit(made, [], _record(table, made, shop, seconds))
         sweep(shop.lake, shop.ledger)
-    log("built", table=table.name, parts=len(made), rows=sum(counts), seconds=round(seconds, 3))
+    log("built", table=table.name, parts=len(made), rows=sum(counts), seconds=round(seconds, 3), **spent)
 
 
 def _file_name(step: Step, key: PartKey, batches: Mapping[datetime, str]) -> str:
@@ -237,7 +193,7 @@ def _part_files(table: Table, keys: set[PartKey], shop: Workshop) -> Files:
     if not keys:
         return Files(table.columns, [])
     version = table.version(shop.config.feature_spec_version)
-    parts = {part.key: part for part in shop.ledger.parts(table.name, version, _hull(table, keys))}
+    parts = {part.key: part for part in shop.ledger.parts(table.name, version, hull(table, keys))}
     parts |= shop.drafts.get(table.name, {})
     lost = [part for key, part in parts.items() if key in keys and part.path and not shop.lake.has(part.path)]
     if lost:
@@ -258,7 +214,7 @@ def files_of(table: Table, parts: Sequence[Part], shop: Workshop) -> Files:
 
 
 def _session_files(keys: set[PartKey], shop: Workshop) -> Files:
-    within = _hull(sessions, keys)
+    within = hull(sessions, keys)
     units = [unit for unit in shop.ledger.units(within) if not keys.isdisjoint(unit.slices)]
     lost = [unit for unit in units if not shop.lake.has(unit.path)]
     if lost:
@@ -295,6 +251,6 @@ def _fact(part: Part) -> dict[str, Any]:
 
 def _forget(step: Step, shop: Workshop) -> None:
     """Take out the parts that have no inputs any more."""
-    if step.gone:
-        shop.ledger.commit([], step.gone, {"table": step.table.name, "gone": [part.path for part in step.gone]})
+    if gone := step.gone:
+        shop.ledger.commit([], gone, {"table": step.table.name, "gone": [part.path for part in gone]})
         sweep(shop.lake, shop.ledger)

@@ -21,6 +21,7 @@ STOREYS = (
     (4, "fingerprint queries local_ledger publications places jobs spec_store"),
     (4, "spec_files lint"),
     (4, "plan"),
+    (4, "chunks"),
     (4, "run"),
     (4, "summary parity"),
     (4, "artefacts evaluation safelist"),

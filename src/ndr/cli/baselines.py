@@ -37,6 +37,7 @@ def add_commands(commands: Any) -> None:
     diff.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many rows (default 20)")
     make.add_argument("reference", metavar="TIME", help="UTC, a midnight")
     make.add_argument("--provisional", action="store_true", help="of what there is, where a horizon is not covered")
+    lakes.add_engine_options(make)
     for command, what in ((listed, _list), (show, _show), (diff, _diff), (make, _make)):
         lakes.add_lake_options(command)
         lakes.add_format_option(command)

@@ -6,13 +6,16 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ndr.artefacts import FOREST, MANIFEST
+from ndr.engine import Engine
 from ndr.engines.duckdb import DuckDB
+from ndr.engines.exchange import Exchange, LocalExchange
+from ndr.engines.httpfs import Access
 from ndr.errors import SpecError, UsageError, shown
 from ndr.lake import STAGING, Lake, LocalLake
 from ndr.ledger import Ledger
@@ -32,6 +35,7 @@ from ndr.time import Interval, parse_instant
 LEDGER = "ledger.sqlite"
 LEDGER_TABLE, LEDGER_VARIABLE = "ndr-ledger", "NDR_LEDGER_TABLE_NAME"
 S3 = "s3://"
+ENGINES = ("duckdb", "spark")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,17 @@ def add_lake_options(command: argparse.ArgumentParser, *, required: bool = True)
     command.add_argument("--threads", type=int, metavar="N", help="threads of the engine (default: all cores)")
     command.add_argument("--wait", type=float, default=600, metavar="SECONDS", help="wait this long for another run")
     command.add_argument("--verbose", action="store_true", help="structured logs on stderr")
+
+
+def add_engine_options(command: argparse.ArgumentParser) -> None:
+    """What makes tables: for commands that make some."""
+    command.add_argument("--engine", choices=ENGINES, help="what computes (default duckdb)")
+    command.add_argument(
+        "--master",
+        default="",
+        metavar="URL",
+        help="where Spark is: local[N], yarn, spark://…, k8s://…, sc://… (Connect)",
+    )
 
 
 def add_format_option(command: argparse.ArgumentParser, formats: tuple[str, ...] = ("table", "json", "csv")) -> None:
@@ -132,7 +147,7 @@ def open_lake(
             _check_clock(config, ledger, options.lake)
             folder = lake.root if isinstance(lake, LocalLake) else Path()
             spills = str(folder / STAGING) if writes and isinstance(lake, LocalLake) else elsewhere
-            with closing(_engine(options, spills, lake)) as engine:
+            with closing(open_engine(options, spills, lake)) as engine:
                 models = LakeModels(lake, config, _endpoint, partial(_brought, folder=scratch))
                 shop = Workshop(config, ledger, lake, engine, QueryCache.of_user(), in_force=models.in_force)
                 yield OpenLake(lake, ledger, shop, models, folder)
@@ -159,7 +174,9 @@ def _on_s3(options: argparse.Namespace, config: Config, scratch: Path) -> tuple[
     from ndr.aws.s3 import S3Lake  # noqa: PLC0415
 
     ledger = DynamoLedger(ledger_table(options, config), options.lake.rstrip("/"))
-    return S3Lake(options.lake, scratch, mounts(config), ledger.writing, ledger.check_writer), ledger
+    in_place = getattr(options, "engine", None) == "spark"  # its machines have no copies of ours
+    lake = S3Lake(options.lake, scratch, mounts(config), ledger.writing, ledger.check_writer, in_place=in_place)
+    return lake, ledger
 
 
 def ledger_table(options: argparse.Namespace, config: Config) -> str:
@@ -168,9 +185,35 @@ def ledger_table(options: argparse.Namespace, config: Config) -> str:
     return str(said or config.pipeline_defaults.ledger_table_name or LEDGER_TABLE)
 
 
-def _engine(options: argparse.Namespace, spills: str, lake: Lake) -> DuckDB:
+def open_engine(options: argparse.Namespace, spills: str, lake: Lake) -> Engine:
+    """The engine that the options ask for, DuckDB where they ask for none.
+
+    Raises:
+        AdapterError: it is not here, or does not start.
+    """
+    access, threads, limit = _access(lake), options.threads, options.memory_limit
+    if getattr(options, "engine", None) != "spark":
+        return DuckDB(spills, memory_limit=limit, threads=threads, s3=access)
+    from ndr.engines.spark import Spark  # noqa: PLC0415 - needs an extra
+    from ndr.engines.spark_session import Where, opened  # noqa: PLC0415
+
+    with closing(DuckDB(spills, memory_limit=limit)) as asked:
+        memory = asked.memory_bytes
+    where = Where(options.master, threads, memory // 4 * 3, spills)
+    if access is None:
+        exchange: Exchange = LocalExchange(spills)
+    else:
+        from ndr.aws.exchange import S3Exchange, hadoop_settings  # noqa: PLC0415 - needs an extra
+
+        exchange = S3Exchange(lake.uri)
+        where = replace(where, settings=hadoop_settings(access()))
+    embedded = DuckDB(spills, memory_limit=f"{memory // 4}B", threads=threads, s3=access)
+    return Spark(partial(opened, where), exchange, embedded)
+
+
+def _access(lake: Lake) -> Access | None:
     if not lake.uri.startswith(S3):
-        return DuckDB(spills, memory_limit=options.memory_limit, threads=options.threads)
+        return None
     from ndr.aws.s3 import access  # noqa: PLC0415 - needs an extra
 
-    return DuckDB(spills, memory_limit=options.memory_limit, threads=options.threads, s3=access)
+    return access

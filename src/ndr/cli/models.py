@@ -27,6 +27,7 @@ def add_commands(commands: Any) -> None:
     score = commands.add_parser("score", help="let the model in force score what it has not scored")
     for command, does in ((train, _train), (score, _score)):
         lakes.add_lake_options(command)
+        lakes.add_engine_options(command)
         lakes.add_interval_options(command)
         lakes.add_format_option(command, ("table", "json"))
         command.set_defaults(run=does)

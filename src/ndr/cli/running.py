@@ -18,7 +18,7 @@ from ndr.cli.logs import batch_asked, found_files, source_specs
 from ndr.cli.models import armed, told
 from ndr.cli.output import Progress, write_rows
 from ndr.cli.report import page_file, write_report
-from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant
+from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant, tell_spent
 from ndr.errors import DataError, shown
 from ndr.news import Built, build_features, build_scores
 from ndr.publications import publications, warmup_references
@@ -52,6 +52,7 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--report", metavar="FILE", help="where the HTML page goes (default: into the lake)")
     lakes.add_lake_options(command)
+    lakes.add_engine_options(command)
     lakes.add_format_option(command, ("table", "json"))
     command.set_defaults(run=_run)
 
@@ -177,6 +178,7 @@ def _summary(
         "last_window_end": iso(ends[-1]) if ends else None,
         "tables": {name: _row_count(opened, table) for name, table in TABLES.items()},
         "built": dict(built.parts),
+        "spent": {name: dict(costs) for name, costs in opened.shop.spent.items()},
         "baselines": stands.facts(),
         "standing": str(stands),
         "most_deviant": [deviant_facts(row) for row in most_deviant(opened.shop, built.deviations)],
@@ -247,6 +249,7 @@ def _tell(summary: Mapping[str, Any], found: Sequence[Alert]) -> None:
             [{"table": n, "parts built": summary["built"].get(n, 0), "rows": r} for n, r in summary["tables"].items()],
             "table",
         )
+    tell_spent(summary["spent"])
     print(summary["standing"])
     if summary["model"]:
         print(summary["model"]["told"])

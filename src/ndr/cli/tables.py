@@ -11,6 +11,7 @@ from typing import Any
 from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.output import Progress, write_columns, write_rows
+from ndr.cli.telling import tell_spent
 from ndr.errors import DataError, UnknownNameError, UsageError, shown
 from ndr.lake import checksum
 from ndr.news import plan_everywhere
@@ -40,6 +41,7 @@ def add_commands(commands: Any) -> None:
         "--at", metavar="TIME", help="UTC: the part that holds or ends at this moment (default: the last)"
     )
     show.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many rows (default 20)")
+    lakes.add_engine_options(build)
     for command in (plan, build):
         lakes.add_interval_options(command)
     for command, what in ((plan, _plan), (build, _build), (status, _status), (show, _show)):
@@ -131,6 +133,8 @@ def _build(options: argparse.Namespace) -> int:
         finally:
             bar.close()
         write_rows(_rows(steps), options.format)
+        if options.format == "table":
+            tell_spent(opened.shop.spent)
         _tell_unready(opened, tables)
     return 0
 

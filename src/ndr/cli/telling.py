@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ndr.alerts import Alert
-from ndr.cli.output import plain
+from ndr.cli.output import plain, write_rows
 from ndr.errors import shown
 from ndr.standing import reasons
 from ndr.time import iso
@@ -61,3 +61,20 @@ LEADING = {
     "lateral_movement_score": "lateral movement", "beacon_suspicion_score": "beacon",
 }  # fmt: skip
 AGAINST = {"host": "its own past", "segment": "its segment", "global": "everybody"}
+
+
+def tell_spent(spent: Mapping[str, Mapping[str, int]]) -> None:
+    """What the tables cost where the engine counts it, per build; nothing where it does not."""
+    rows = [
+        {
+            "table": name,
+            "builds": costs["builds"],
+            "Spark jobs per build": round(costs["jobs"] / costs["builds"], 1),
+            "stages": round(costs["stages"] / costs["builds"], 1),
+            "tasks": round(costs["tasks"] / costs["builds"], 1),
+            "shuffled MB": round(costs["shuffle_bytes"] / costs["builds"] / 1e6, 2),
+        }
+        for name, costs in spent.items()
+    ]
+    if rows:
+        write_rows(rows, "table")
