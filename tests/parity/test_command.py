@@ -29,10 +29,10 @@ def parity(*arguments: object) -> Answer:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A folder with logs of a Monday and a flood on Tuesday, the configuration, and the lake of a run over them."""
+    """A folder with logs around a midnight, the configuration, and the lake of a run over them."""
     folder = tmp_path_factory.mktemp("parity")
     config = configured(folder, horizons=["1d"], safety_gaps={"1d": {"tail_days": 1}})
-    log = write(folder / "logs/all.json", [*some(MONDAY, 96, 3), *some(TUESDAY - DAY / 24, 8), *FLOOD])
+    log = write(folder / "logs/all.json", [*some(TUESDAY - DAY / 16, 10), *FLOOD])
     run(folder / "lake", log, "--warmup", *config)
     return folder, config, log
 
@@ -55,7 +55,7 @@ def test_logs_are_built_twice_and_every_table_is_compared(logs_compared: tuple[P
     assert (told["equal"], told["different"]) == (True, 0)
     assert told["cells"] == sum(each["cells"] for each in told["tables"].values()) > 10_000
     for name in ("fg_c", "predictions", "prediction_feature_join"):
-        assert told["tables"][name]["rows"] == told["tables"]["fg_c"]["rows"] > 100
+        assert told["tables"][name]["rows"] == told["tables"]["fg_c"]["rows"] > 50
 
 
 def test_a_certificate_says_what_was_compared(logs_compared: tuple[Path, dict[str, Any]], kept: Kept) -> None:
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_a_run(logs_compared: tuple[Path, dict[str, Any
         files(root, "delta", "fg_a", "fg_b", "fg_c") for root in (logs_compared[0] / "2-duckdb", kept[0] / "lake")
     )
     assert ours == theirs
-    assert len(ours) > 50
+    assert len(ours) > 30
 
 
 def test_a_lake_is_built_again_and_stays_as_it_is(kept: Kept) -> None:
@@ -94,25 +94,25 @@ def test_a_lake_is_built_again_and_stays_as_it_is(kept: Kept) -> None:
 
 def test_an_interval_is_compared_alone(kept: Kept, tmp_path: Path) -> None:
     folder, config, _ = kept
-    hour = ("--from", "2026-03-02T10:00:00Z", "--to", "2026-03-02T11:00:00Z")
+    hour = ("--from", "2026-03-02T23:00:00Z", "--to", "2026-03-03T00:00:00Z")
     answer = parity(folder / "lake", *config, *hour, "--keep", tmp_path / "kept", "--format", "json")
     assert answer.code == 0, answer.err
     with ledger_of(tmp_path / "kept/2-duckdb") as ledger:
         starts = {part.key.start for part in ledger.parts("predictions", "1")}
-    assert starts == {MONDAY + timedelta(hours=10, minutes=15 * n) for n in range(4)}
+    assert starts == {MONDAY + timedelta(hours=23, minutes=15 * n) for n in range(4)}
 
 
 def test_one_cell_that_differs_is_told_and_ends_with_1(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, config, log = kept
+    _, config, log = kept
 
     def harmed(*arguments: Any) -> dict[str, TableParity]:
         change(tmp_path / "kept/2-duckdb", "delta", put("sessions_cnt", lambda v: v + 1, row=0))
         return compare(*arguments)
 
     monkeypatch.setattr(command, "compare", harmed)
-    day = ("--to", "2026-03-02T12:00:00Z")
+    day = ("--to", "2026-03-02T23:00:00Z")
     answer = parity(log, *config, *day, "--keep", tmp_path / "kept", "--output", tmp_path / "told.json")
     assert answer.code == 1, answer.err
     told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))

@@ -48,11 +48,12 @@ def add_commands(commands: Any) -> None:
     """``parity``."""
     command = commands.add_parser("parity", help="build everything on two engines, and compare cell by cell")
     command.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs of logs; or one local lake")
-    command.add_argument("--engine", choices=sorted(DISTRIBUTIONS), default="spark", help="default spark")
+    command.add_argument("--engine", choices=lakes.ENGINES, default="spark", help="default spark")
     command.add_argument(
-        "--against", choices=sorted(DISTRIBUTIONS), default="duckdb",
+        "--against", choices=lakes.ENGINES, default="duckdb",
         help="the engine that it is compared with (default duckdb); the same one works with one thread",
     )  # fmt: skip
+    command.add_argument("--master", default="", metavar="URL", help="where Spark is, as ndr run takes it")
     command.add_argument("--source", choices=sorted(SOURCES), help="format of the logs (default: seen from content)")
     command.add_argument(
         "--config", metavar="FILE", help="configuration, YAML or JSON, or a folder of specs; else the defaults"
