@@ -64,6 +64,7 @@ class S3Lake:
     """A lake below a prefix of S3; folders of it may be mounted from elsewhere on S3.
 
     ``lock`` makes this the only writer; ``check`` raises where another one has taken over: then nothing is changed.
+    With ``in_place`` engines find every file where it is: other machines have none of our copies.
 
     Raises:
         UsageError: the prefix is none.
@@ -73,8 +74,9 @@ class S3Lake:
     def __init__(
         self, root: str, scratch: Path, mounts: Mapping[str, str] | None = None,
         lock: Callable[[float], AbstractContextManager[None]] | None = None, check: Callable[[], None] = lambda: None,
+        *, in_place: bool = False,
     ) -> None:  # fmt: skip
-        self._root = checked(root)
+        self._root, self._in_place = checked(root), in_place
         self._mounts = {folder: checked(place) for folder, place in (mounts or {}).items()}
         self._staged, self._copies = scratch / "staged", scratch / "copies"
         self._held = Copies(scratch / "held")
@@ -137,6 +139,8 @@ class S3Lake:
             ServiceError: S3 refuses, or cannot be asked.
             AdapterError: the disk is full, or the like.
         """
+        if self._in_place:
+            return [self.path(relative) for relative in relatives]
         sizes = {relative: self._known[relative] for relative in relatives if self.has(relative)}
         copies = self._held.bring(sizes, lambda relative, here: copy(self._s3, self.path(relative), here))
         return [str(copies.get(relative) or self.path(relative)) for relative in relatives]
