@@ -31,7 +31,8 @@ _PLAIN = {
 }  # fmt: skip
 _OURS = {theirs: ours for ours, theirs in _PLAIN.items()}
 _NAMES = re.compile(r"\b(tinyint|smallint|int|bigint|float|double|timestamp_ntz)\b")
-_PATH = "file_path"
+_PATH, _METADATA = "file_path", "_metadata.file_path"
+_QUOTED = re.compile(r"""[\x00-\x20"#%<>?\[\\\]^`{|}\x7f-\x9f]|\s""")
 _PARTITION_BYTES = 16 << 20
 """Of compressed input, about ten times as much in memory, what one task sorts or sums up."""
 _ADAPTIVE_BYTES = 512 << 20
@@ -225,17 +226,19 @@ class Spark:
         columns = {c: declared for c, declared in content.columns.items() if c in content.constants[0]}
         values = {c: [fixed[c] for fixed in content.constants] for c in columns}
         schema = arrow_schema({_PATH: "string", **columns})
-        known = pa.table({_PATH: [_said(self._exchange.url(p)) for p in content.paths], **values}, schema=schema)
+        paths = [_said(self._exchange.url(path)) for path in content.paths]
+        known = pa.table({_PATH: paths, **values}, schema=schema)
         beside = self._read([self._exchange.put(f"beside_{name}", known)], {_PATH: "string", **columns})
-        located = frame.withColumn(_PATH, functions.expr("_metadata.file_path"))
+        located = frame.withColumn(_PATH, functions.expr(f"regexp_replace({_METADATA}, '^file:/+', '/')"))
         found = located.join(functions.broadcast(beside.withColumn("known", functions.lit(1))), _PATH, "left")
         lost = functions.expr(f"if(known is null, raise_error('a file was read under another name: ' || {_PATH}), 1)")
         return found.where(lost == 1)
 
 
 def _said(url: str) -> str:
-    """A path as Spark tells it of a row: what may not stand in a URI is written in percent."""
-    return re.sub(r"[^\w\-.!~'()*,;:$&+=@/]", lambda c: "".join(f"%{byte:02X}" for byte in c[0].encode()), url)
+    """A path as Spark tells it of a row: what may not stand in a URI of Java is written in percent."""
+    path = re.sub("^file:/+", "/", url)  # versions of Spark do not agree on how many
+    return _QUOTED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), path)
 
 
 def _first_words(error: BaseException) -> str:
