@@ -81,25 +81,19 @@ def test_the_numbers_are_those_of_a_run(logs_compared: tuple[Path, dict[str, Any
     assert len(ours) > 30
 
 
-def test_a_lake_is_built_again_and_stays_as_it_is(kept: Kept) -> None:
+def test_an_interval_of_a_lake_is_built_again_and_the_lake_stays_as_it_is(kept: Kept, tmp_path: Path) -> None:
     folder, config, _ = kept
     before = files(folder / "lake")
-    answer = parity(folder / "lake", *config, "--format", "json")
-    assert answer.code == 0, answer.err
-    assert set(answer.data["tables"]) == MADE
-    assert files(folder / "lake") == before
-    with ledger_of(folder / "lake") as ledger:
-        assert {part.key.horizon for part in ledger.parts("predictions", "1")} == {answer.data["model"]}
-
-
-def test_an_interval_is_compared_alone(kept: Kept, tmp_path: Path) -> None:
-    folder, config, _ = kept
     hour = ("--from", "2026-03-02T23:00:00Z", "--to", "2026-03-03T00:00:00Z")
     answer = parity(folder / "lake", *config, *hour, "--keep", tmp_path / "kept", "--format", "json")
     assert answer.code == 0, answer.err
+    assert files(folder / "lake") == before
     with ledger_of(tmp_path / "kept/2-duckdb") as ledger:
-        starts = {part.key.start for part in ledger.parts("predictions", "1")}
-    assert starts == {MONDAY + timedelta(hours=23, minutes=15 * n) for n in range(4)}
+        parts = ledger.parts("predictions", "1")
+    assert {part.key.start for part in parts} == {MONDAY + timedelta(hours=23, minutes=15 * n) for n in range(4)}
+    with ledger_of(folder / "lake") as ledger:
+        own = {part.key.horizon for part in ledger.parts("predictions", "1")}
+    assert own == {part.key.horizon for part in parts} == {answer.data["model"]}
 
 
 def test_one_cell_that_differs_is_told_and_ends_with_1(
