@@ -27,9 +27,13 @@ from ndr.table import Columns
 _SQL = {
     "string": "VARCHAR",
     "boolean": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
     "int32": "INTEGER",
     "int64": "BIGINT",
+    "float32": "FLOAT",
     "float64": "DOUBLE",
+    "date": "DATE",
     "timestamp(6)": "TIMESTAMP",
     DEVIATION: "STRUCT(metric VARCHAR, z DOUBLE, value DOUBLE, baseline DOUBLE, source VARCHAR)[]",
     EXPLANATION: (

@@ -142,6 +142,8 @@ class Spark:
             written = self._spark.read.schema(frame.schema).parquet(self._exchange.url(folder))
             written.createOrReplaceTempView(stage.name)
         columns = {field.name: our_type(field.dataType.simpleString()) for field in frame.schema.fields}
+        if not stage.name:
+            arrow_schema(columns)  # of types that can be handed on
         return Files(columns, self._exchange.files(name))
 
     def _dimension(self, inputs: Mapping[str, Files | Rows]) -> None:
