@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from standins.credentials import environment
 from standins.moto import SERVICES, forget, moto
 from standins.s3 import seaweedfs
+
+import sparks
+from ndr.engines.duckdb import DuckDB
+from ndr.engines.exchange import LocalExchange
+from ndr.engines.spark import Spark
+from ndr.engines.spark_session import Session, Where, opened
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,3 +74,18 @@ def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in environment(**dict.fromkeys(SERVICES, moto_server)).items():
         monkeypatch.setenv(name, value)
     return moto_server
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
+    """Spark on this machine, started by the first query; Java believes to be where clocks change, and are not UTC."""
+    if reason := sparks.why_not():
+        pytest.skip(reason)
+    scratch = str(tmp_path_factory.mktemp("spark"))
+
+    def opening() -> Session:
+        with sparks.spark_environment(TZ="America/New_York"):
+            return opened(Where(threads=2, memory_bytes=1536 << 20, scratch=scratch))
+
+    with closing(Spark(opening, LocalExchange(scratch), DuckDB(scratch, memory_limit="1GB"))) as engine:
+        yield engine

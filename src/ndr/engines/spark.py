@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
@@ -37,6 +38,7 @@ _PARTITION_BYTES = 16 << 20
 """Of compressed input, about ten times as much in memory, what one task sorts or sums up."""
 _ADAPTIVE_BYTES = 512 << 20
 """Of compressed input, from where on Spark is to look at what it shuffles before it goes on, a job for every stage."""
+_JOB_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
 _RESULT = "result"
 _ALL = f"SELECT * FROM {_RESULT}"  # noqa: S608 - a name of ours
 
@@ -115,6 +117,7 @@ class Spark:
     def _made(self, query: str, inputs: Mapping[str, Files | Rows]) -> Iterator[dict[str, Files]]:
         """What the query makes of the inputs, as files; they go with the context."""
         views: list[str] = []
+        catalog = self._spark.catalog  # opens the session: that none can be had is no failure of Spark's
         try:
             with self._translated(), self._counted():
                 self._dimension(inputs)
@@ -129,7 +132,7 @@ class Spark:
         finally:
             with self._translated():
                 for view in filter(None, views):
-                    self._spark.catalog.dropTempView(view)
+                    catalog.dropTempView(view)
             self._exchange.clear()
 
     def _stage(self, stage: Stage) -> Files:
@@ -179,10 +182,13 @@ class Spark:
             return
         context = self._spark.sparkContext
         group = uuid4().hex
+        before = {name: context.getLocalProperty(name) for name in _JOB_GROUP}
         context.setJobGroup(group, "ndr")
         try:
             yield
         finally:
+            for name, value in before.items():
+                context.setLocalProperty(name, value)
             self._spent = _counts(context, group)
 
     def _offer(self, name: str, content: Files | Rows) -> None:
@@ -204,7 +210,7 @@ class Spark:
         frame = self._read(content.paths, held)
         if all(values == fixed[0] for values in fixed):
             types = {column: spark_type(content.columns[column]) for column in content.columns}
-            known = {c: functions.lit(value).cast(types[c]) for c, value in fixed[0].items() if c in types}
+            known = {c: functions.lit(_plain(value)).cast(types[c]) for c, value in fixed[0].items() if c in types}
         else:
             frame = self._beside(name, frame, content)
             known = {}
@@ -241,6 +247,11 @@ def _said(url: str) -> str:
     """A path as Spark tells it of a row: what may not stand in a URI of Java is written in percent."""
     path = re.sub("^file:/+", "/", url)  # versions of Spark do not agree on how many
     return _QUOTED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), path)
+
+
+def _plain(value: Any) -> Any:
+    """A value as a literal of any session: a time as text, which no zone moves."""
+    return str(value) if isinstance(value, datetime) else value
 
 
 def _first_words(error: BaseException) -> str:

@@ -99,7 +99,11 @@ def opened(where: Where) -> Session:
 def _found(spark: Any, where: Where) -> Session:
     if where.remote:
         return Session(spark.builder.remote(where.master).create(), own=False, remote=True)
+    from pyspark import SparkContext  # noqa: PLC0415 - an extra
+
     there = spark.getActiveSession()
+    if there is None and SparkContext._active_spark_context is not None:  # noqa: SLF001 - of another thread
+        there = spark.builder.getOrCreate()
     if there is not None:
         return Session(there.newSession(), own=False, remote=False)
     submitted = "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ
