@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -17,6 +19,8 @@ from ndr.aws.clients import ServiceError, client, translated
 from ndr.aws.objects import THREADS, checked, objects, split
 from ndr.lake import STAGING
 
+_DAY = re.compile(r".*?/dt=[^/]+")
+"""The folders whose files are asked for all at once."""
 _LASTS = timedelta(days=1)
 """After which what lies in an exchange was left there: a process that was killed removes nothing."""
 _AT_ONCE = 1000
@@ -27,13 +31,14 @@ class S3Exchange:
     """A folder below the staging folder of a lake on S3; it is of this process alone and goes when it is closed.
 
     Raises:
-        UsageError: the lake is in no folder of S3.
+        UsageError: the lake is on no S3.
         ServiceError: S3 refuses, or cannot be asked; so does every method that asks it.
     """
 
     def __init__(self, lake: str) -> None:
         self._common = f"{checked(lake)}/{STAGING}/spark-"
         self._own = f"{self._common}{uuid4().hex}"
+        self._rounds = 0
         self._s3 = client("s3", max_pool_connections=THREADS)
 
     @cached_property
@@ -47,13 +52,16 @@ class S3Exchange:
         return f"s3a://{path.removeprefix('s3://')}" if path.startswith("s3://") else path
 
     def size(self, paths: Sequence[str]) -> int | None:
-        """None: it would be a call for every file."""
-        del paths
-        return None
+        """The sum of their sizes, by a call for every day; those that are gone have none."""
+        folders = sorted({found[0] if (found := _DAY.match(path)) else path.rpartition("/")[0] for path in paths})
+        with ThreadPoolExecutor(THREADS) as threads:
+            listed = threads.map(lambda folder: list(objects(self._s3, folder)), folders)
+            known = {each.uri: each.size for found in listed for each in found}
+        return sum(known.get(path, 0) for path in paths)
 
     def folder(self, name: str) -> str:
         """A folder below."""
-        return f"{self._folder}/{name}"
+        return f"{self._folder}/{self._rounds}/{name}"
 
     def files(self, name: str) -> list[str]:
         """Its Parquet files in the order of their names, and none of tasks that did not finish."""
@@ -63,7 +71,7 @@ class S3Exchange:
 
     def put(self, name: str, table: pa.Table) -> str:
         """Write a table beside the folders."""
-        path = f"{self._folder}/{name}.parquet"
+        path = f"{self.folder(name)}.parquet"
         content = io.BytesIO()
         pq.write_table(table, content)
         bucket, key = split(path)
@@ -72,8 +80,9 @@ class S3Exchange:
         return path
 
     def clear(self) -> None:
-        """Remove what is in the folder."""
+        """Remove what is in the folder; no name in it is used twice, as stores differ in when they forget one."""
         self._remove(f"{self._folder}/")
+        self._rounds += 1
 
     def close(self) -> None:
         """Remove the folder, if it was used; what S3 does not remove now, the next process does that needs one."""
