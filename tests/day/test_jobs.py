@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,21 @@ def test_of_several_machines_of_a_step_one_works(
     assert done("delta_builder", config, lake, *batch(0))["sessions"] == 8
 
 
-def test_an_engine_that_is_not_here_is_told_as_a_spec_to_mend(config: Path, lake: Path) -> None:
-    told = failure(job("fg_a_builder", config, lake, *batch(0), "--engine", "spark"))
-    assert (told["action"], told["retryable"]) == ("mend_spec", False)
-    assert "duckdb" in told["message"]
+def test_the_engine_is_that_of_the_configuration_unless_the_command_names_one(
+    config: Path, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("pyspark.sql", "pyspark.errors"):
+        monkeypatch.setitem(sys.modules, module, None)
+    specs = json.loads(config.read_text())
+    config.write_text(json.dumps({**specs, "pipeline_defaults": {"engine": "spark"}}))
+    told = failure(job("delta_builder", config, lake, *batch(0)))
+    assert (told["error"], told["action"], told["retryable"]) == ("AdapterError", "look", False)
+    assert "install ndr[spark]" in told["message"]
+    assert done("delta_builder", config, lake, *batch(0), "--engine", "duckdb")["engine"] == "duckdb"
+
+
+def test_a_master_that_is_none_is_refused_before_anything_is_made(config: Path, lake: Path) -> None:
+    told = failure(job("delta_builder", config, lake, *batch(0), "--engine", "spark", "--master", "mesos://x"))
+    assert (told["action"], told["exit_code"]) == ("mend_arguments", 2)
+    assert "mesos" in told["message"]
+    assert not made(lake)

@@ -150,7 +150,7 @@ def test_lint_tells_of_pipelines_that_cannot_work_as_they_are_told() -> None:
     def kinds(**said: Any) -> dict[str, str]:
         return {each.key: each.kind for each in remarks(config_of({"pipeline_defaults": said}))}
 
-    assert kinds(engine="spark", processing_instance_count=2) == {"pipeline_defaults.engine": "refused"}
+    assert kinds(engine="spark", processing_instance_count=2) == {}
     assert kinds(processing_instance_count=2) == {"pipeline_defaults.processing_instance_count": "differs"}
     assert kinds(engine="duckdb", processing_instance_count=1) == {}
 

@@ -61,8 +61,8 @@ def add_commands(commands: Any) -> None:
         )
         if job.name in DELIVERING:
             command.add_argument("--again", action="store_true", help="bring also what was brought before")
-        command.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="what computes (duckdb)")
         lakes.add_lake_options(command, required=False)
+        lakes.add_engine_options(command)
         command.set_defaults(run=_job)
 
 
@@ -96,16 +96,15 @@ def _done(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     job = job_named(options.job)
     if not _first_machine():
         return {"skipped": "another machine of this step does the work"}, 0
-    if options.engine == "spark":
-        raise SpecError("pipeline_defaults.engine: jobs run on duckdb in this version; write duckdb, or leave it out.")
     config = _config(options)
     if not job.arguments:
         return {"spec": _understood(config, job.name)}, 0
     options.lake = options.lake or os.environ.get("NDR_LAKE") or lake_root(config)
     options.verbose = True
+    options.engine = options.engine or config.pipeline_defaults.engine
     opening = lakes.open_lake(options, existing=False, writes=True, config=config)
     with opening as opened, opened.lake.writing(options.wait):
-        told = _do(options, job, opened)
+        told = _do(options, job, opened) | {"engine": opened.shop.engine.name, "spent": opened.shop.spent}
     refused = bool(told.get("refused") or told.get("failed"))
     if refused:
         facts = {name: told.get(name) for name in ("refused", "failed")}
@@ -128,7 +127,10 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _first_machine() -> bool:
-    """Whether this is the machine that works, where SageMaker has started several for one step."""
+    """Whether this is the machine that works, where SageMaker has started several for one step.
+
+    It is the one from which SageMaker's Spark submits; the others never come here then.
+    """
     try:
         told = json.loads(RESOURCES.read_text())
     except (OSError, ValueError):

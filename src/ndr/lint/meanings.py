@@ -143,14 +143,9 @@ def _places(config: Config) -> Iterator[Remark]:
 
 def _pipelines(config: Config) -> Iterator[Remark]:
     said = config.pipeline_defaults
-    if said.engine == "spark":
-        yield Remark(
-            "pipeline_defaults.engine", REFUSED,
-            "is spark, and ndr job runs duckdb only in this version; write duckdb, or leave it out.",
-        )  # fmt: skip
-    elif said.processing_instance_count > 1:
+    if said.engine == "duckdb" and said.processing_instance_count > 1:
         yield Remark(
             "pipeline_defaults.processing_instance_count", DIFFERS,
             f"is {said.processing_instance_count}: duckdb works on one machine, so the first does the work and the "
-            "others end at once; write 1, and a larger processing_instance_type if one is too slow.",
+            "others end at once; write 1, and a larger processing_instance_type or engine spark if one is too slow.",
         )  # fmt: skip
