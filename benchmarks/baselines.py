@@ -68,12 +68,17 @@ def measured(setting: Setting) -> list[Line]:
 def ground_of(root: Path, hosts: int, length: int, horizon: str, gap: int = 0) -> Ground:
     """A lake with the FG-A of some days, as many before the reference time, and just enough sessions to publish it."""
     ground = reopened(root, horizon)
+    fill(ground, hosts, length, gap)
+    return ground
+
+
+def fill(ground: Ground, hosts: int, length: int, gap: int = 0) -> None:
+    """Give a lake such days."""
     over = Interval(REFERENCE - days(length + gap), REFERENCE - days(gap))
     known = Traffic((length + gap + 1) * 200, 10, over.start, REFERENCE + DAY - over.start)
-    ground.take(known.parquet(root.with_suffix(".parquet")))
+    ground.take(known.parquet(ground.root.with_suffix(".parquet")))
     ground.ledger.ask_publication(ground.shop.config.feature_spec_version, REFERENCE, provisional=False)
     behave(ground, hosts, over)
-    return ground
 
 
 def reopened(root: Path, horizon: str, memory_limit: str = MEMORY_LIMIT) -> Ground:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import duckdb
 
@@ -44,7 +45,7 @@ def measured(setting: Setting) -> list[Line]:
     """The quarter hour before noon, again and again, from planning to the published file."""
     ground = Ground(setting.folder / "lake")
     hosts = setting.sized(HOSTS)
-    _fill(ground, setting, hosts)
+    fill(ground, setting.folder, hosts, setting.sized(SESSIONS))
     last = Interval(NOON - SLICE, NOON)
     wanted = _wanted()
 
@@ -91,12 +92,12 @@ def _read(name: str) -> list[str]:
     return [*keys, *(("pair_rarity_score", "is_rare_pair_flag") if "pair" in name and "fg_b" in name else ())]
 
 
-def _fill(ground: Ground, setting: Setting, hosts: int) -> None:
+def fill(ground: Ground, folder: Path, hosts: int, sessions: int) -> None:
     """A day of pairs, a quarter hour of FG-A, and a publication of made-up baselines."""
     past = NOON - days(40)
-    ground.take(Traffic(40 * 200, 10, past, DAY * 39).parquet(setting.folder / "past.parquet"))
-    day = Traffic(setting.sized(SESSIONS), hosts, NOON - DAY, DAY)
-    ground.take(day.parquet(setting.folder / "day.parquet"))
+    ground.take(Traffic(40 * 200, 10, past, DAY * 39).parquet(folder / "past.parquet"))
+    day = Traffic(sessions, hosts, NOON - DAY, DAY)
+    ground.take(day.parquet(folder / "day.parquet"))
     ground.build(["pair_counts"], Interval(NOON - DAY, NOON))
     ground.ledger.ask_publication(ground.shop.config.feature_spec_version, REFERENCE, provisional=False)
     behave(ground, hosts, Interval(NOON - SLICE, NOON))

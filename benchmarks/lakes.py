@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from ndr.cli.lakes import LEDGER, OpenLake
-from ndr.cli.running import source_specs
+from ndr.cli.logs import source_specs
 from ndr.engine import Engine, Files, Judge, Output, Rows
 from ndr.engines.duckdb import DuckDB
 from ndr.lake import STAGING, LocalLake, part_path
@@ -49,6 +49,12 @@ class Watched:
 
     def __post_init__(self) -> None:
         self.name = self.engine.name
+
+    def close(self) -> None:
+        """It belongs to the lake."""
+
+    def spent(self) -> Mapping[str, int]:
+        return self.engine.spent()
 
     def compile(self, expression: ir.Table) -> str:
         return self.engine.compile(expression)

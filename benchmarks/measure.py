@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 _SELF = Path("/proc/self")
 
@@ -50,6 +51,15 @@ class Line:
     cpu_ratio: float | None = None
     goal: str = ""
     met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Figures with something to read about them, and all that was measured, to be kept beside the page."""
+
+    lines: list[Line]
+    text: str
+    found: Mapping[str, Any]
 
 
 def cost(work: Callable[[], object]) -> Cost:

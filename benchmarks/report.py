@@ -69,16 +69,23 @@ def table(lines: Sequence[Line]) -> str:
     )
 
 
-def page(lines: Sequence[Line], command: str, runs: int, scale: float) -> str:
-    """The figures in Markdown, with the machine they were measured on."""
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; all columns but the first two hold numbers."""
+    head = [list(titles), ["---", "---", *["---:"] * (len(titles) - 2)]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *rows])
+
+
+def page(lines: Sequence[Line], command: str, runs: int, scale: float, more: Sequence[str] = ()) -> str:
+    """The figures in Markdown, with the machine they were measured on, and what else there is to read."""
     rows = [list(TITLES), ["---", "---", *["---:"] * 6, "---", "---"], *map(cells, lines)]
-    return _PAGE.format(
+    whole = _PAGE.format(
         command=command, date=f"{datetime.now(UTC):%Y-%m-%d}", code=_code(), cpu=_cpu(), cores=os.cpu_count(),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, system=_system(), runs=runs,
         versions=", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in _VERSIONS)]),
         scale="" if scale == 1 else f"; sizes at {scale:g} of the goals'",
         table="\n".join(f"| {' | '.join(row)} |" for row in rows),
     )  # fmt: skip
+    return "\n".join([whole, *more])
 
 
 def _system() -> str:

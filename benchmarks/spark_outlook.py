@@ -1,0 +1,155 @@
+"""The estimate for an estate that nobody here has: what the slopes of a run come to elsewhere, in words and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
+
+from benchmarks import spark_estimate as scale
+from benchmarks.report import markdown
+from benchmarks.spark_estimate import Assumed, Load, Model, Taken, loads, most_hosts, quarter_seconds, ranges
+from benchmarks.spark_fit import Record
+from ndr.tables.fg_b import COLUMNS
+
+_GIB = 2**30
+_ESTIMATE = """\
+## {hosts:,.0f} hosts: an estimate
+
+Nothing of this size was measured. This is the arithmetic: rows x slope / (cores x efficiency), the fixed part, bytes /
+network, and the driver's last step. The slopes come from {beyond:,.0f} times fewer rows, where joins and hash tables
+still fit a cache. `python -m benchmarks.spark_estimate` makes it anew under other assumptions, each of which is an
+option.
+
+{assumed}
+
+Of a quarter hour that is {pairs:.0f} pairs for each host, {window:,.0f} million rows in 24 h, and {past:,.0f} million
+rows of FG-A in a publication of baselines. Prices are on-demand list prices of us-east-1 as known in 2025: check them.
+Reading logs, slices, pair history, beacons and scores come on top; they pass over a quarter hour, small beside 24 h.
+
+### Each step, middle assumption
+
+{steps}
+
+{serial}
+
+### A quarter hour, and a month
+
+{sums}
+
+*low* and *high*: efficiency a third higher and a third lower, pairs about a quarter fewer and more. A job is billed
+while it runs; a cluster that stands by costs {standing:,.0f} USD a month whatever it does, the one machine
+{one_standing:,.0f} USD.
+
+### Where one engine beats the other
+
+The one machine has {one_vcpus:.0f} vCPUs and {one_memory:.0f} GiB. *fits* is the largest estate for which DuckDB's own
+peak, as it was measured, stays within 80 % of that; beyond, it puts rows aside on disk, which was not measured.
+
+{crossing}
+"""
+_SERIAL = """\
+**What no cluster divides.** The baselines of everybody have {groups} groups, time band x window, and an exact quantile
+of a group is the work of one task: of the {cores:.0f} cores, one has {share:.1%} of the work. That task holds the
+distinct values of its group: {rows:,.0f} million rows for the longest horizon, nearly all distinct in {floats} columns
+that are no integers, {held:,.0f} GB where an instance has {heap:,.0f} GB of heap. So FG-B of everybody ends at some
+{most:,.0f} hosts on such instances, if nothing else runs beside; a segment with half of them at twice as many.
+"""
+LONGEST_DAYS, HEAP_SHARE = 30, 0.6
+"""The longest horizon; what of an instance's memory Spark's tasks may hold."""
+
+
+def estimate(records: Sequence[Record], a: Assumed) -> str:
+    """The estimate under some assumptions."""
+    model = Model(records)
+    pairs, past = loads(a)[0][0].read["pairs"], loads(a)[1][0].read["rows"]
+    most = max(sum(record["rows"]["fg_a"].values()) for record in records if "fg_a" in record["rows"])
+    assumed = [[field.name.replace("_", " "), f"{getattr(a, field.name):,g}"] for field in fields(a)]
+    return _ESTIMATE.format(
+        hosts=a.hosts, beyond=pairs / most, pairs=a.pairs, window=pairs / 1e6, past=past / 1e6,
+        assumed=markdown(("assumption", "value"), assumed), steps=_steps(model, a), serial=_serial(a),
+        sums=_sums(model, a), standing=a.instances * a.price * scale.MONTH_HOURS,
+        one_standing=a.one_price * scale.MONTH_HOURS, one_vcpus=a.one_vcpus, one_memory=a.one_memory_gib,
+        crossing=_crossing(model, a),
+    )  # fmt: skip
+
+
+def _steps(model: Model, a: Assumed) -> str:
+    rows = []
+    quarter, month = loads(a)
+    for load in (*quarter, *month):
+        for where, take in (("cluster", model.cluster), ("one machine", model.one)):
+            took = take(load, a)
+            parts = (took.core_seconds, took.fixed, took.computing, took.network, took.last)
+            rows.append([
+                load.table, where, f"{sum(load.read.values()) / 1e6:,.0f}", *(f"{part:,.0f}" for part in parts),
+                f"{took.seconds / 60:,.1f}", f"{took.shuffled_bytes / 1e9:,.1f}", f"{took.peak_bytes / _GIB:,.1f}",
+            ])  # fmt: skip
+    titles = (
+        "step", "where", "million rows in", "core-s", "fixed s", "computing s", "network s", "driver's last step s",
+        "minutes", "shuffled GB", "GiB of the driver, or of the machine",
+    )  # fmt: skip
+    return markdown(titles, rows)
+
+
+def _serial(a: Assumed) -> str:
+    """What no cluster divides: an exact quantile of one group is one task."""
+    floats = sum(metric.dtype == "float64" for metric in COLUMNS.values())
+    rows = scale.QUARTERS * LONGEST_DAYS * scale.WINDOWS * a.largest_group
+    held, heap = rows * floats * a.value_bytes, a.memory_gib * _GIB * HEAP_SHARE
+    return _SERIAL.format(
+        groups=scale.BANDS * scale.WINDOWS, rows=rows * a.hosts / 1e6, floats=floats, held=held * a.hosts / 1e9,
+        share=a.largest_group, cores=a.cores, heap=heap / 1e9, most=heap / held,
+    )  # fmt: skip
+
+
+def _sums(model: Model, a: Assumed) -> str:
+    rows = []
+    for name, assumed in ranges(a).items():
+        for where, take, rate in (
+            ("cluster", model.cluster, assumed.instances * assumed.price),
+            ("one machine", model.one, assumed.one_price),
+        ):
+            took = quarter_seconds(take, assumed)
+            made = sum(take(load, assumed).seconds for load in loads(assumed)[1])
+            month = (took * scale.MONTH_QUARTERS + made) / scale.HOUR
+            late = "yes" if took > scale.QUARTER else "no"
+            rows.append([
+                name, where, f"{took / 60:,.1f}", f"{took / scale.HOUR * rate:,.2f}", late, f"{made / 60:,.0f}",
+                f"{made / scale.HOUR * rate:,.2f}", f"{month:,.0f}", f"{month * rate:,.0f}",
+            ])  # fmt: skip
+    titles = (
+        "range", "where", "minutes a quarter hour", "USD", "longer than it lasts", "minutes a publication", "USD",
+        "hours a month", "USD a month",
+    )  # fmt: skip
+    return markdown(titles, rows)
+
+
+def _crossing(model: Model, a: Assumed) -> str:
+    rows = []
+    for sessions in sorted({600.0, 5_000.0, a.sessions}):
+        told = []
+        for assumed in (replace(each, sessions=sessions) for each in ranges(a).values()):
+            slower = most_hosts(lambda b: quarter_seconds(model.one, b) <= quarter_seconds(model.cluster, b), assumed)
+            in_time = [most_hosts(partial(_in_time, take), assumed) for take in (model.one, model.cluster)]
+            told.append([slower, in_time[0], most_hosts(lambda b: _fitting(model, b), assumed), in_time[1]])
+        spans = [_span(each, never="never" if place == 0 else "no limit")
+                 for place, each in enumerate(zip(*told, strict=True))]  # fmt: skip
+        rows.append([f"{sessions:,.0f}", "a host and day", *spans])
+    titles = ("sessions", "of", "Spark is faster from (hosts)", "DuckDB in 15 minutes up to", "DuckDB fits up to",
+              "the cluster in 15 minutes up to")  # fmt: skip
+    return markdown(titles, rows)
+
+
+def _in_time(take: Callable[[Load, Assumed], Taken], a: Assumed) -> bool:
+    return quarter_seconds(take, a) <= scale.QUARTER
+
+
+def _fitting(model: Model, a: Assumed) -> bool:
+    return all(model.one(load, a).peak_bytes <= 0.8 * a.one_memory_gib * _GIB for load in loads(a)[0])
+
+
+def _span(found: Sequence[float], never: str) -> str:
+    least, most = (never if math.isinf(each) else f"{each:,.0f}" for each in (min(found), max(found)))
+    return least if least == most else f"{least} to {most}"
