@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from ndr.errors import AdapterError, UsageError, shown
+from ndr.errors import AdapterError, NdrError, UsageError, shown
 
 JAVAS = range(17, 24)
 """Versions of Java on which Spark runs: it asks for 17, and Hadoop below it for what Java 24 took away."""
+_CONNECT_PORT = 15002
+"""Where a server of Spark Connect listens if nobody says otherwise."""
 _INSTALLED = Path("/usr/lib/jvm")
 MASTER = re.compile(r"local(\[(\d+|\*)\])?|yarn|spark://\S+|k8s://\S+|sc://\S+")
 SETTINGS: Mapping[str, str] = {
@@ -80,8 +84,10 @@ def opened(where: Where) -> Session:
         UsageError: the master is none.
         AdapterError: Spark or Java is missing, or does not start.
     """
-    if where.master and not MASTER.fullmatch(where.master):
-        raise UsageError(f"--master {shown(where.master)!r} is none of local[N], yarn, spark://…, k8s://… and sc://….")
+    if where.master and not MASTER.fullmatch(where.master):  # what follows ; may be secret
+        raise UsageError(
+            f"--master {shown(where.master.partition(';')[0])!r} is none of local[N], yarn, spark://…, k8s://… and sc://…."
+        )
     try:
         from pyspark.errors import PySparkException  # noqa: PLC0415 - an extra
         from pyspark.sql import SparkSession  # noqa: PLC0415
@@ -91,6 +97,8 @@ def opened(where: Where) -> Session:
         found = _found(SparkSession, where)
         for name, value in SETTINGS.items():
             found.spark.conf.set(name, value)
+    except NdrError:
+        raise
     except (PySparkException, RuntimeError, OSError, ImportError) as error:  # ImportError: what Connect needs
         raise AdapterError(f"Spark does not start: {shown(str(error), 400)}") from error
     return found
@@ -98,6 +106,7 @@ def opened(where: Where) -> Session:
 
 def _found(spark: Any, where: Where) -> Session:
     if where.remote:
+        _call(where.master)
         return Session(spark.builder.remote(where.master).create(), own=False, remote=True)
     from pyspark import SparkContext  # noqa: PLC0415 - an extra
 
@@ -122,6 +131,26 @@ def _found(spark: Any, where: Where) -> Session:
     for name, value in {**local, **memory, **folder, **where.settings}.items():
         builder = builder.config(name, value)
     return Session(builder.getOrCreate(), own=True, remote=False)
+
+
+def _call(master: str) -> None:
+    """See whether anybody is there: Spark's client goes on trying for ten minutes.
+
+    Raises:
+        UsageError: the address of the server is none.
+        AdapterError: nobody answers.
+    """
+    try:
+        place = urlsplit(master)
+        host, port = place.hostname, place.port or _CONNECT_PORT
+    except ValueError:
+        host = None
+    if not host or not re.fullmatch("/?(;.*)?", place.path):
+        raise UsageError("--master sc://… is written sc://host:port, then /;name=value for what else the server needs.")
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError as error:
+        raise AdapterError(f"no server of Spark Connect answers at {host}:{port}: {error}.") from error
 
 
 def java_version(home: Path) -> int | None:
