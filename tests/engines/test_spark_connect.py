@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -23,6 +24,7 @@ from ndr.local_ledger import SqliteLedger
 from ndr.parity import compare
 from ndr.parity.imports import copy_imports
 from ndr.specs import Config
+from ndr.time import SLICE
 from strategies import ANCHORS, random_sessions
 from worlds import World
 
@@ -50,11 +52,11 @@ def ndr(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_tables_of_a_server_are_those_of_this_process(server: str, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     world = World(here)
-    rows = random_sessions(Random(6), 150, anchor=END)  # noqa: S311 - made-up data, not secrets
-    world.put(rows)
+    rows = random_sessions(Random(6), 400, anchor=END)  # noqa: S311 - made-up data, not secrets
+    world.put([row for row in rows if END - timedelta(hours=2) <= row["event_end"]])
     with closing(LocalLake(there)) as twin, closing(SqliteLedger(there / LEDGER)) as ledger:
         copy_imports(world.lake, world.ledger, twin, ledger, "1")
-    hours = ("--from", f"{END:%Y-%m-%d}T08:00:00Z", "--to", f"{END:%Y-%m-%d}T10:15:00Z")
+    hours = ("--from", f"{END - SLICE:%Y-%m-%dT%H:%M:%SZ}", "--to", f"{END:%Y-%m-%dT%H:%M:%SZ}")
     for lake, engine in ((here, ()), (there, ("--engine", "spark", "--master", server))):
         done = ndr("build", "fg_a", *hours, "--lake", lake, *engine)
         assert done.returncode == 0, done.stderr
