@@ -17,22 +17,24 @@ from benchmarks.settings import Setting
 from benchmarks.spark_grounds import FG_A, FG_B, FG_C, HALF_SEGMENT, HEAVY_HOST, Case, Pair
 from benchmarks.spark_page import chapter
 from benchmarks.spark_watch import Sparked, Spent
+from ndr.errors import AdapterError
 
 MASTER, MEMORY = "local[2]", 4 << 30
 CASES = (
     *(Case(FG_A, hosts, 1_000) for hosts in (500, 1_000, 2_000, 4_000)),
     Case(FG_A, 2_000, 1_000, HEAVY_HOST),
-    *(Case(FG_C, hosts, 200) for hosts in (500, 1_000, 2_000, 4_000)),
+    *(Case(FG_C, hosts, 200) for hosts in (500, 1_000, 2_000)),
     Case(FG_C, 1_000, 1_000),
     Case(FG_C, 1_000, 1_000, HEAVY_HOST),
     Case(FG_C, 1_000, 200, HALF_SEGMENT),
-    *(Case(FG_B, hosts, days) for days in (3, 7) for hosts in (125, 250, 500)),
+    *(Case(FG_B, hosts, 3) for hosts in (125, 250, 500)),
+    *(Case(FG_B, hosts, 7) for hosts in (125, 250)),
     Case(FG_B, 250, 3, HALF_SEGMENT),
 )
-SMALL = (Case(FG_A, 20, 50), Case(FG_A, 40, 50), Case(FG_A, 40, 50, HEAVY_HOST))
+SMALL = (Case(FG_A, 20, 50), Case(FG_A, 20, 50, HEAVY_HOST))
 """For trying whether it works; Spark takes as long for next to nothing."""
 SERIOUS = 0.05
-WARMING = 2
+WARMING = 1
 """Rounds of a step's first case that are not counted: Java compiles what runs often while it runs."""
 
 
@@ -40,13 +42,16 @@ def measured(setting: Setting) -> Chapter:
     """All cases, one after the other in one session of Spark."""
     cases = CASES if setting.scale >= SERIOUS else SMALL
     spark = Sparked(setting.folder / "spark", MEMORY, MASTER)
+    about: dict[str, Any] = {"versions": spark.versions, "started": spark.started, "master": MASTER, "memory": MEMORY}
+    records: list[dict[str, Any]] = []
     try:
-        records: list[dict[str, Any]] = []
         for number, case in enumerate(_sized(cases, setting)):
             first = all(each["step"] != case.step for each in records)
-            records.append(_record(case, setting, number, spark, WARMING if first else 0))
+            records.append(_record(case, setting, number, spark, WARMING if first and cases is CASES else 0))
             print(f"spark: {case.step} of {case.what}: {_told(records[-1])}", file=sys.stderr, flush=True)
-        about = {"versions": spark.versions, "started": spark.started, "master": MASTER, "memory": MEMORY}
+    except AdapterError as error:  # what was measured before is worth keeping
+        about["failed"] = f"{case.step} of {case.what}: {error}"
+        print(f"spark: {about['failed']}", file=sys.stderr)
     finally:
         spark.close()
     found = {"about": about, "records": records}
@@ -63,7 +68,7 @@ def _record(case: Case, setting: Setting, number: int, spark: Sparked, warming: 
     pair = Pair(case, setting.folder / str(number), spark)
     try:
         rounds = [pair.round() for _ in range(warming + setting.runs)]
-        compared, rows = pair.compared(), pair.rows_in()
+        compared, rows = pair.compared(), pair.rows
     finally:
         pair.close()
         pair.remove()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.spark_fit import BY_HOST, Fit, Record, by_output, cpu, fit, shuffled
+from benchmarks.spark_fit import BY_HOST, TABLES, Fit, Record, by_output, cpu, fit, shuffled
 
 RESULTS = Path(__file__).with_name("RESULTS-spark.json")
 QUARTERS = 96
@@ -120,11 +120,10 @@ class Model:
     """The fits of a recorded run, and what they come to elsewhere."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        tables = ("fg_a", *BY_HOST, "fg_c")
         self.fits = {(table, name): fit(records, table, engine, value)
-                     for table in tables for name, (engine, value) in _FIGURES.items()}  # fmt: skip
-        self.last = {table: by_output(records, table, _last) for table in tables}
-        self.driver = {table: by_output(records, table, _driver_peak) for table in tables}
+                     for table in TABLES for name, (engine, value) in _FIGURES.items()}  # fmt: skip
+        self.last = {table: by_output(records, table, _last) for table in TABLES}
+        self.driver = {table: by_output(records, table, _driver_peak) for table in TABLES}
 
     def of(self, table: str, name: str) -> Fit:
         return self.fits[table, name]
@@ -218,6 +217,8 @@ def main() -> None:
         )
     options = vars(parser.parse_args())
     held = json.loads(options.pop("results").read_text(encoding="utf-8"))
+    if missing := {*TABLES} - {table for record in held["records"] for table in record["spark"]}:
+        parser.error(f"the run has no {', '.join(sorted(missing))}: record one of the whole size")
     print(estimate(held["records"], Assumed(**options)))
 
 

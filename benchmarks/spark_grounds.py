@@ -21,7 +21,7 @@ from ndr.engine import Files, Rows
 from ndr.ledger import Ledger, Part
 from ndr.parity import TableParity, compare
 from ndr.plan import Step
-from ndr.run import Workshop, run
+from ndr.run import Workshop
 from ndr.table import PartKey, Table
 from ndr.tables import TABLES
 from ndr.time import DAY, SLICE, Interval
@@ -124,6 +124,8 @@ class Pair:
     def __init__(self, case: Case, folder: Path, spark: Sparked) -> None:
         folder.mkdir()
         self._folder, self.target, self._spark = folder, TARGETS[case.step], spark
+        self.rows: dict[str, dict[str, int]] = {}
+        """Table that is built -> table that it reads -> rows."""
         self._first = fill(case, folder)
         twin = folder / "twin"
         shutil.copytree(self._first.root, twin, copy_function=_linked)
@@ -146,6 +148,7 @@ class Pair:
         ground.forget(self.target.names)
         found = {}
         for name in self.target.names:
+            self.rows[name] = _read(ground, ground.plan([name], self.target.when, self.target.given))
 
             def build(name: str = name) -> None:
                 made = ground.build([name], self.target.when, shop, self.target.given)
@@ -158,16 +161,6 @@ class Pair:
 
     def _parts(self, ground: Ground, name: str) -> list[Part]:
         return ground.ledger.parts(name, ground.shop.config.feature_spec_version)
-
-    def rows_in(self) -> dict[str, dict[str, int]]:
-        """Table that is built -> table that it reads -> rows."""
-        self._first.forget(self.target.names)
-        found = {}
-        for name in self.target.names:
-            steps = self._first.plan([name], self.target.when, self.target.given)
-            found[name] = _read(self._first, steps)
-            run(steps, self._first.shop)
-        return found
 
     def compared(self) -> TableParity:
         """What both engines made, cell by cell, all tables together."""

@@ -52,7 +52,9 @@ def chapter(found: Mapping[str, Any]) -> str:
     parts = [_growth(found)]
     if skewed := [record for record in records if record["skew"]]:
         parts.append(_SKEW.format(skew=_skew(skewed, records)))
-    if {"fg_a", "fg_b_host", "fg_c"} <= {name for record in records for name in record["spark"]}:
+    if failed := found["about"].get("failed"):
+        parts.append(f"## Failed\n\nNothing was measured from here on: {failed}\n")
+    if set(TABLES) <= {name for record in records for name in record["spark"]}:
         parts.append(estimate(records, Assumed()))
     return "\n".join(parts)
 

@@ -148,4 +148,4 @@ def test_spark_can_be_measured_beside_duckdb(tmp_path) -> None:
         cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count(", equal\n") == 3, done.stderr
+    assert done.stderr.count(", equal\n") == 2, done.stderr
