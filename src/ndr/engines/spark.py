@@ -255,9 +255,11 @@ def _plain(value: Any) -> Any:
 
 
 def _first_words(error: BaseException) -> str:
-    """What went wrong, without the calls that led to it."""
+    """What went wrong, without the calls that led to it, and without the jobs that end with it."""
     java = getattr(error, "java_exception", None)
-    return str(java.toString() if java is not None else error).split("\n\tat ", 1)[0].strip()
+    words = str(java.toString() if java is not None else error).split("\n\tat ", 1)[0].strip()
+    causes: list[str] = re.findall(r"^Caused by: (.+)$", str(error), re.MULTILINE)
+    return causes[-1] if causes and "Job aborted" in words else words
 
 
 def _counts(context: Any, group: str) -> dict[str, int]:
