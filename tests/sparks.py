@@ -75,6 +75,7 @@ def spark_connect(folder: Path) -> Iterator[str]:
         "spark.connect.grpc.binding.port": port,
         "spark.ui.enabled": "false",
         "spark.driver.memory": "1g",
+        "spark.sql.shuffle.partitions": 2,
     }
     command = [str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]"]
     command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -21,8 +23,8 @@ from ndr.tables import TABLES
 from ndr.time import SLICE
 from oracle import OracleConfig
 from oracle_baselines import BaselineConfig
-from parity.crowds import WORLDS, beats_of, case_of, sessions_of
-from parity.rounds import Baselines, Rhythms, Slices
+from parity.crowds import WORLDS, beats_of, case_of, moved, sessions_of
+from parity.rounds import Baselines, Rhythms, Slices, differences
 from strategies import CONFIGS, sessions
 from strategies_baselines import CONFIGS as BASELINES
 from strategies_baselines import PUBLICATIONS
@@ -54,6 +56,26 @@ def holds(looks: int, law: Callable[..., None], *drawn: st.SearchStrategy[Any]) 
         suppress_health_check=list(HealthCheck),
     )
     usual(given(*drawn)(law))()
+
+
+def test_a_cell_or_a_row_that_is_not_the_same_is_found() -> None:
+    one = pa.table({"key": ["a", "b", None], "n": [1, None, 3], "x": [0.5, 1.0, None]})
+    shuffled, key = one.take(pa.array([2, 0, 1])), ["key"]
+    assert differences(one, shuffled, key) == []
+    assert differences(one, one.set_column(2, "x", pa.array([0.5, 1 + 1e-11, None])), key)
+    assert differences(one, one.set_column(2, "x", pa.array([0.5, 1.0, 0.0])), key)
+    assert differences(one, shuffled.set_column(1, "n", pa.array([3, 1, 0])), key)
+    assert differences(one, one.set_column(1, "n", one.column("n").cast("int32")), key)
+    assert differences(one, one.slice(1), key)
+    assert differences(one, pa.concat_tables([one, one.slice(2)]), key)
+
+
+def test_every_network_of_a_crowd_has_hosts_of_its_own() -> None:
+    inside = ("10.1.1.9", "10.1.1.1", "10.1.2.1", "192.168.7.7", "fd00:1::9", "fd00:2::1")
+    found = [moved(address, world) for address in inside for world in range(WORLDS)]
+    assert len(set(found)) == len(found)
+    assert all(str(ip_address(each)) == each and ip_address(each).is_private for each in found)
+    assert moved("8.8.8.8", 7) == "8.8.8.8"
 
 
 def seeds_of(seed: int, worlds: int) -> list[int]:
