@@ -167,13 +167,18 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> dict[Any, list
     return dict(groups)
 
 
+def in_units(value: float) -> float:
+    """Logarithms, and sums of them, are told to the nearest 2^-26."""
+    return round(value * 2**26) / 2**26
+
+
 def heads_of(counts: Iterable[int]) -> tuple[float | None, float | None]:
     """Entropy in nats and the largest share of counts; both null when they sum to nothing."""
     counts = list(counts)
     total = sum(counts)
     if total == 0:
         return None, None
-    entropy = math.fsum(c / total * math.log(total / c) for c in counts if c)
+    entropy = in_units(math.fsum(c / total * math.log(total / c) for c in counts if c))
     return entropy, max(counts) / total
 
 

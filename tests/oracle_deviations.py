@@ -12,6 +12,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
+from oracle import in_units
 from oracle_baselines import DAY, PLACE, QUARTER, BaselineConfig, Key, Published, Row, Table, own_scale
 
 LENGTHS = {f"w_{name}": n * QUARTER for name, n in {"15m": 1, "30m": 2, "1h": 4, "8h": 32, "24h": 96}.items()}
@@ -77,7 +78,7 @@ def transforms(x: float | None, stats: Mapping[str, Any], scale: float, k: float
     return {
         "diff": diff, "scale": scale, "z_mad": z, "abs_dev_over_mad": abs(diff) / scale,
         "z_mad_clipped": clipped, "z_mad_signed_pow3": math.copysign(abs(clipped) ** 3, z),
-        "ratio": ratio, "log_ratio": math.log(ratio),
+        "ratio": ratio, "log_ratio": in_units(math.log(ratio)),
         "excess_over_p95": max(0.0, x - p95),
         "excess_ratio_p95": (x + k) / (p95 + k),
         "iqr_dev": diff / (iqr / 1.349) if iqr else None,
@@ -107,7 +108,7 @@ class Compared:
             return None
         less = (self.stat(m, "p25") + k) / (x + k) if self.sources[m] == "host" else 1.0
         factor = max((x + k) / (self.stat(m, "p99") + k), less, 1.0)
-        return math.log(min(1 + abs(z), factor)) * self.config.metrics[m].weight
+        return in_units(math.log(min(1 + abs(z), factor))) * self.config.metrics[m].weight
 
     def stat(self, m: str, name: str) -> Any:
         source = self.sources[m]

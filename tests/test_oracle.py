@@ -173,7 +173,7 @@ def test_entropies_and_shares_come_from_window_totals() -> None:
     expect(
         actual,
         peer_ip_nunique=3,
-        peer_ip_entropy=0.5 * math.log(2) + 2 * 0.25 * math.log(4),
+        peer_ip_entropy=round((0.5 * math.log(2) + 2 * 0.25 * math.log(4)) * 2**26) / 2**26,
         peer_ip_top1_sessions_share=0.5,
         peer_ip_top1_bytes_share=0.7,
         peer_port_nunique=1,

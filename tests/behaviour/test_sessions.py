@@ -54,7 +54,7 @@ def test_a_repeat_count_counts_sessions_and_never_bytes_or_seconds() -> None:
     found = row(session(lasting=4 * SECOND, repeat_cnt=5, event_action="deny"), session(destination_ip="8.8.8.8"))
     assert cells(found, "sessions_cnt", "deny_cnt", "tcp_cnt", "max_sessions_per_minute") == (6, 5, 6, 5)
     assert cells(found, "bytes_src_sum", "bytes_dst_sum", "duration_sum") == (200, 100, 4.0)
-    assert found["peer_ip_top1_sessions_share"] == 5 / 6
+    assert found["peer_ip_top1_sessions_share"] == pytest.approx(5 / 6, rel=1e-12)
 
 
 def test_unknown_bytes_stay_null() -> None:

@@ -12,7 +12,7 @@ from house.rooms import Module, modules
 # Lines of one storey that follow each other are its steps: `run` stands on `plan`, `plan` on `ledger`.
 STOREYS = (
     (0, "errors"),
-    (0, "time net log ahead sql"),
+    (0, "time net log ahead sql rounding"),
     (1, "metric"),
     (1, "metrics"),
     (2, "features model table"),

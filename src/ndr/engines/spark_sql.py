@@ -64,6 +64,9 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]  # of a package without 
 def compiled(expression: ir.Table) -> str:
     """The stages of an expression as one text."""
     query = _Compiler().to_sqlglot(expression)
+    for select in query.find_all(sge.Select):
+        if select.args.get("order") and not select.args.get("limit"):
+            select.set("order", None)  # a hint to DuckDB, to Spark a sample of the rows and a sort of them all
     read = Counter(source.name for source in query.find_all(sge.Table))
     parts = {cte.alias: cte.this for cte in _taken_out(query)}
     kept = {name for name in parts if not _GENERATED.fullmatch(name) and read[name] > 1}

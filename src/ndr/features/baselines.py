@@ -14,6 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ndr.metric import Metric, statistic
+from ndr.rounding import interpolated
 
 MAD_TO_SIGMA, IQR_TO_SIGMA = 1.4826, 1.349
 QUANTILES = {"p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}
@@ -145,8 +146,8 @@ def statistics(
     found: dict[str, ir.Value] = {column: ibis.null(dtype) for column, dtype in columns.items()}
     found |= {"slices_cnt": whole.slices_cnt, "capped_cnt": whole.capped_cnt}
     for c, enough in support_min.items():
-        q = whole[f"q_{c}"]
-        values = {name: q[place] for place, name in enumerate(QUANTILES)}
+        q, is_whole = whole[f"q_{c}"], rows[c].type().is_integer()
+        values = {name: interpolated(q[place], whole=is_whole) for place, name in enumerate(QUANTILES)}
         values |= {"mad": whole[f"mad_{c}"], "iqr": values["p75"] - values["p25"], "support_count": whole[f"n_{c}"]}
         values["cold_start_flag"] = (whole[f"n_{c}"] < enough).cast("int32")
         found |= {statistic(c, name): values[name] for name in _STATISTICS}

@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 from ndr.errors import DataError
 from ndr.features.baselines import IQR_TO_SIGMA, STATISTIC_NAMES, scale
 from ndr.metric import INBOUND, Metric, statistic
+from ndr.rounding import logarithm
 
 TIERS = ("host", "segment", "global")
 PLACE = ("segment_id", "time_band", "window_label")
@@ -142,7 +143,7 @@ def _strength(rows: ir.Table, column: str, metric: Metric) -> ir.FloatingValue:
     own = rows[f"tier_{column}"] == TIERS.index("host")
     factor = ibis.ifelse(above > 1.0, above, ibis.ifelse(own & (below > 1.0), below, 1.0))
     distance = rows[f"z_{column}"].abs() + 1.0
-    return ibis.ifelse(distance.isnull() | (distance < factor), distance, factor).ln() * weight(column, metric)
+    return logarithm(ibis.ifelse(distance.isnull() | (distance < factor), distance, factor)) * weight(column, metric)
 
 
 def weight(column: str, metric: Metric) -> float:
@@ -167,7 +168,7 @@ def transforms(rows: ir.Table, column: str, metric: Metric, z_max: float) -> dic
         "z_mad_clipped": clipped,
         "z_mad_signed_pow3": clipped * clipped * clipped,
         "ratio": ratio,
-        "log_ratio": ratio.ln(),
+        "log_ratio": logarithm(ratio),
         "excess_over_p95": ibis.ifelse(above < 0, 0.0, above),
         "excess_ratio_p95": (x + k) / (p95 + k),
         "iqr_dev": (x - median) / (iqr / IQR_TO_SIGMA).nullif(0.0),

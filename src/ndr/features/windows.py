@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from ndr.metric import Metric
 from ndr.metrics import METRICS, ROLES, SLICED
+from ndr.rounding import kept
 
 ROW = ["frame", "host_ip"]
 HOST = [*ROW, "role"]
@@ -51,7 +52,7 @@ def host_rows(sliced: ir.Table, levels: Sequence[ir.Table]) -> ir.Table:
         named = own.select(*ROW, **{f"has_{role}": True}, **{m.column(role): own[m.name] for m in METRICS})
         found = rows.left_join(named, ROW)
         recorded = found[f"has_{role}"].notnull()
-        values = {m.column(role): _of_role(m, found[m.column(role)], recorded) for m in METRICS}
+        values = {m.column(role): _stored(m, _of_role(m, found[m.column(role)], recorded)) for m in METRICS}
         rows = found.select(*rows.columns, **values)
     return rows
 
@@ -74,6 +75,10 @@ def _in_role(metric: Metric, rows: ir.Table) -> ir.Value:
 def _of_role(metric: Metric, value: ir.Value, recorded: ir.BooleanValue) -> ir.Value:
     """The value of a host that may have no record in the role at all: 0 for counts, else null."""
     return ibis.ifelse(recorded, value, 0) if metric.zero_when_idle else value
+
+
+def _stored(metric: Metric, value: ir.Value) -> ir.Value:
+    return kept(value) if metric.dtype == "float64" else value
 
 
 def current_behaviour(rows: ir.Table, ends: ir.Table, windows: ir.Table, feature_spec_version: str) -> ir.Table:
