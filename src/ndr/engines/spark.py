@@ -36,9 +36,10 @@ _PATH, _METADATA = "file_path", "_metadata.file_path"
 _QUOTED = re.compile(r"""[\x00-\x20"#%<>?\[\\\]^`{|}\x7f-\x9f]|\s""")
 _PARTITION_BYTES = 16 << 20
 """Of compressed input, about ten times as much in memory, what one task sorts or sums up."""
-_ADAPTIVE_BYTES = 512 << 20
+_ADAPTIVE_BYTES = 64 << 20
 """Of compressed input, from where on Spark is to look at what it shuffles before it goes on, a job for every stage."""
 _JOB_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+_BROADCAST_BYTES = 10 << 20
 _RESULT = "result"
 _ALL = f"SELECT * FROM {_RESULT}"  # noqa: S608 - a name of ours
 
@@ -139,7 +140,7 @@ class Spark:
         """Compute a stage, and let those after it read it; nothing of it is computed twice, whoever reads it."""
         name = stage.name or _RESULT
         folder = self._exchange.folder(name)
-        frame = self._spark.sql(stage.query)
+        frame = _zoneless(self._spark.sql(stage.query))
         frame.write.parquet(self._exchange.url(folder))
         if stage.name:
             written = self._spark.read.schema(frame.schema).parquet(self._exchange.url(folder))
@@ -150,16 +151,22 @@ class Spark:
         return Files(columns, self._exchange.files(name))
 
     def _dimension(self, inputs: Mapping[str, Files | Rows]) -> None:
-        """How many pieces are shuffled, where we know better than the session: small inputs need few."""
-        if not self._session.own:
+        """Plan by what is read, where nobody said how: small inputs need few pieces, and no jobs for small tables."""
+        if self._session.remote:
             return
         read = [path for content in inputs.values() if isinstance(content, Files) for path in content.paths]
         size = self._exchange.size(read)
         if size is None:
             return
-        cores = self._spark.sparkContext.defaultParallelism
-        self._spark.conf.set("spark.sql.shuffle.partitions", max(2 * cores, min(4096, size // _PARTITION_BYTES)))
-        self._spark.conf.set("spark.sql.adaptive.enabled", str(size >= _ADAPTIVE_BYTES).lower())
+        context, large = self._spark.sparkContext, size >= _ADAPTIVE_BYTES
+        pieces = max(2 * context.defaultParallelism, min(4096, size // _PARTITION_BYTES))
+        for name, value in (
+            ("spark.sql.shuffle.partitions", pieces),
+            ("spark.sql.adaptive.enabled", str(large).lower()),
+            ("spark.sql.autoBroadcastJoinThreshold", _BROADCAST_BYTES if large else -1),
+        ):
+            if not context.getConf().contains(name):
+                self._spark.conf.set(name, value)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -252,6 +259,14 @@ def _said(url: str) -> str:
 def _plain(value: Any) -> Any:
     """A value as a literal of any session: a time as text, which no zone moves."""
     return str(value) if isinstance(value, datetime) else value
+
+
+def _zoneless(frame: Any) -> Any:
+    """The frame with times as we keep them: some of Spark's functions give theirs a zone, which is UTC here."""
+    zoned = {field.name for field in frame.schema.fields if field.dataType.simpleString() == "timestamp"}
+    if not zoned:
+        return frame
+    return frame.select(*(frame[c].cast("timestamp_ntz").alias(c) if c in zoned else frame[c] for c in frame.columns))
 
 
 def _first_words(error: BaseException) -> str:
