@@ -32,7 +32,7 @@ WINDOWS = ("w_15m", "w_1h")
 COUNTS = ((0,), (3,), (0, 0, 0, 1), (1, 2, 3, 4, 5, 100), (0, 1_000_000), (2, 4), (7, 8, 9))
 AMOUNTS = (*COUNTS, (None,), (1500,), (None, 0, 1500, 70_000, 10**12), (None, 0))
 TENTH, FIFTH, THIRD, SEVEN_TENTHS = (round(share * 2**40) / 2**40 for share in (0.1, 0.2, 1 / 3, 0.7))
-"""As FG-A stores them: no float has more than 41 leading binary digits."""
+"""As FG-A stores them: no float has more than 50 leading binary digits."""
 SHARES = (
     (None,), (TENTH,), (0.0, 1.0), (TENTH, FIFTH, THIRD, SEVEN_TENTHS), (THIRD, None, 1.0), (THIRD,), (0.5, 0.25)
 )  # fmt: skip

@@ -12,6 +12,8 @@ import ibis.expr.types as ir
 LOGARITHM_UNIT = float(1 << 26)
 """Logarithms, and sums of them, are told in units of 2^-26: two that differ in the last digit round to the same."""
 _HUNDREDTHS = 100.0
+_BITS = 50
+"""Of the 53 of a float; the others are what may differ."""
 
 
 def logarithm(value: ir.FloatingValue) -> ir.FloatingValue:
@@ -24,23 +26,18 @@ def in_units(value: ir.FloatingValue) -> ir.FloatingValue:
     return (value * LOGARITHM_UNIT + 0.5).floor().cast("float64") / LOGARITHM_UNIT
 
 
-def to_bits(value: ir.FloatingValue, bits: int) -> ir.FloatingValue:
-    """The value to so many leading binary digits, by Veltkamp's splitting (Dekker, 1971); 41 are 12 decimal ones."""
-    far = value * float((1 << (53 - bits)) + 1)
+def kept(value: ir.FloatingValue) -> ir.FloatingValue:
+    """The value to 50 leading binary digits, 15 decimal ones, by Veltkamp's splitting (Dekker, 1971)."""
+    far = value * float((1 << (53 - _BITS)) + 1)
     return far - (far - value)
 
 
-def kept(value: ir.FloatingValue) -> ir.FloatingValue:
-    """A metric as it is stored, to 41 bits; so 12 bits are left for what arithmetic on it adds."""
-    return to_bits(value, 41)
-
-
 def interpolated(quantile: ir.FloatingValue, *, whole: bool) -> ir.FloatingValue:
-    """A quantile between stored values without what the engine's arithmetic left behind.
+    """A quantile of stored values without what the engine's arithmetic left behind.
 
-    Between ``whole`` numbers, quantiles of whole percents are hundredths. Between floats of 41 bits, 46 bits tell all
-    that is known, and between two equal ones exactly their value.
+    Between ``whole`` numbers, quantiles of whole percents are hundredths. Between two equal floats of 50 bits it is
+    exactly their value, for interpolation is off by less than half a unit of these.
     """
     if whole:
         return (quantile * _HUNDREDTHS + 0.5).floor().cast("float64") / _HUNDREDTHS
-    return to_bits(quantile, 46)
+    return kept(quantile)

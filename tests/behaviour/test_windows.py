@@ -42,7 +42,7 @@ def test_distinct_peers_of_a_window_are_no_sum_of_slices() -> None:
     assert cells(found, "peer_ip_nunique", "peer_port_nunique", "sessions_cnt") == (3, 1, 12)
     assert found["peer_ip_entropy"] == round(log(3) * 2**26) / 2**26
     assert found["peer_port_entropy"] == 0.0
-    assert found["peer_ip_top1_sessions_share"] == pytest.approx(1 / 3, rel=1e-12)
+    assert found["peer_ip_top1_sessions_share"] == pytest.approx(1 / 3, rel=1e-14)
 
 
 def test_novelty_looks_at_the_thirty_days_before_the_window_not_before_now() -> None:
