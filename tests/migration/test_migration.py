@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standins.credentials import environment
 from standins.dynamodb import make_spec_table
-from standins.moto import SERVICES, moto
+from standins.moto import SERVICES, forget, moto
 from standins.specs import TABLE
 
 from migration.keeping import at, items, keep, specs
@@ -72,6 +72,7 @@ def stores() -> Iterator[DynamoStore]:
     with pytest.MonkeyPatch.context() as patched, moto() as url:
         for name, value in environment(**dict.fromkeys(SERVICES, url)).items():
             patched.setenv(name, value)
+        forget(url)  # one process has one account, however many servers
         client = make_spec_table()
         for name in PROJECTS:
             keep(client, items(name))
