@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.spark_fit import BY_HOST, TABLES, Fit, Record, by_output, cpu, fit, shuffled
+from ndr.tables.fg_b import COLUMNS
 
 RESULTS = Path(__file__).with_name("RESULTS-spark.json")
 QUARTERS = 96
@@ -53,8 +54,6 @@ class Assumed:
     """Share of the cores of the one machine at work in DuckDB."""
     largest_group: float = 0.054
     """Share of FG-A in the largest time band and window: 45 of 168 hours, one of five windows."""
-    value_bytes: float = 60.0
-    """What Spark's exact quantile holds for every distinct value of a group: value, count, and their places."""
     fixed_factor: float = 2.0
     """How much longer the fixed part of a step is on a cluster, with its thousands of tasks, than on one machine."""
 
@@ -94,8 +93,8 @@ def loads(a: Assumed) -> tuple[list[Load], list[Load]]:
             behaviour * HORIZONS,
         ),
     ]
-    lump = {"fg_b_global": a.largest_group}
-    return quarter, [Load(t, {"rows": past}, groups.get(t, 0.0), lump.get(t, 0.0)) for t in BY_HOST]
+    largest = {"fg_b_global": a.largest_group / len(COLUMNS)}
+    return quarter, [Load(t, {"rows": past}, groups.get(t, 0.0), largest.get(t, 0.0)) for t in BY_HOST]
 
 
 @dataclass(frozen=True)

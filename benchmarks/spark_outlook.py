@@ -50,14 +50,13 @@ peak, as it was measured, stays within 80 % of that; beyond, it puts rows aside 
 {crossing}
 """
 _SERIAL = """\
-**What no cluster divides.** The baselines of everybody have {groups} groups, time band x window, and an exact quantile
-of a group is the work of one task: of the {cores:.0f} cores, one has {share:.1%} of the work. That task holds the
-distinct values of its group: {rows:,.0f} million rows for the longest horizon, nearly all distinct in {floats} columns
-that are no integers, {held:,.0f} GB where an instance has {heap:,.0f} GB of heap. So FG-B of everybody ends at some
-{most:,.0f} hosts on such instances, if nothing else runs beside; a segment with half of them at twice as many.
+**The largest task.** Quantiles of a segment and of everybody are made of counted values: those of one column and one
+group, time band x window, are put in order by one task, on disk where they are more than its memory holds. The largest
+has {rows:,.0f} million rows of the longest horizon, {share:.2%} of the work of its table, where each of the {cores:.0f}
+cores has {core:.2%}.
 """
-LONGEST_DAYS, HEAP_SHARE = 30, 0.6
-"""The longest horizon; what of an instance's memory Spark's tasks may hold."""
+LONGEST_DAYS = 30
+"""The longest horizon."""
 
 
 def estimate(records: Sequence[Record], a: Assumed) -> str:
@@ -94,14 +93,9 @@ def _steps(model: Model, a: Assumed) -> str:
 
 
 def _serial(a: Assumed) -> str:
-    """What no cluster divides: an exact quantile of one group is one task."""
-    floats = sum(metric.dtype == "float64" for metric in COLUMNS.values())
-    rows = scale.QUARTERS * LONGEST_DAYS * scale.WINDOWS * a.largest_group
-    held, heap = rows * floats * a.value_bytes, a.memory_gib * _GIB * HEAP_SHARE
-    return _SERIAL.format(
-        groups=scale.BANDS * scale.WINDOWS, rows=rows * a.hosts / 1e6, floats=floats, held=held * a.hosts / 1e9,
-        share=a.largest_group, cores=a.cores, heap=heap / 1e9, most=heap / held,
-    )  # fmt: skip
+    """What no cluster divides: the values of one column in one group are put in order by one task."""
+    rows = scale.QUARTERS * LONGEST_DAYS * scale.WINDOWS * a.largest_group * a.hosts
+    return _SERIAL.format(rows=rows / 1e6, share=a.largest_group / len(COLUMNS), cores=a.cores, core=1 / a.cores)
 
 
 def _sums(model: Model, a: Assumed) -> str:

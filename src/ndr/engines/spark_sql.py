@@ -1,7 +1,7 @@
 """Recipes as SQL of Spark: the same expressions, in stages where DuckDB would keep a subquery.
 
-What a recipe gave a name (``alias``) and reads twice is a stage of its own. Spark would write such a subquery out
-wherever it is read, compute it as often, and plan for longer than it computes.
+What a recipe gave a name (``alias``) or sums up, and reads twice, is a stage of its own. Spark would write such a
+subquery out wherever it is read, compute it as often, and plan for longer than it computes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import ibis.expr.types as ir
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers import PySparkCompiler
 from ibis.backends.sql.compilers.base import SQLGlotCompiler
+
+from ndr.engines.spark_quantiles import spread
 
 _GENERATED = re.compile(r"t\d+")
 """Names that the compiler makes up for expressions that it could also write out twice."""
@@ -64,12 +66,15 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]  # of a package without 
 def compiled(expression: ir.Table) -> str:
     """The stages of an expression as one text."""
     query = _Compiler().to_sqlglot(expression)
-    for select in query.find_all(sge.Select):
+    parts = {cte.alias: cte.this for cte in _taken_out(query)}
+    summed = {name for name, part in parts.items() if part.args.get("group")}
+    whole = (*parts.values(), query)
+    for select in [select for part in whole for select in part.find_all(sge.Select)]:
         if select.args.get("order") and not select.args.get("limit"):
             select.set("order", None)  # a hint to DuckDB, to Spark a sample of the rows and a sort of them all
-    read = Counter(source.name for source in query.find_all(sge.Table))
-    parts = {cte.alias: cte.this for cte in _taken_out(query)}
-    kept = {name for name in parts if not _GENERATED.fullmatch(name) and read[name] > 1}
+        spread(select)
+    read = Counter(source.name for part in whole for source in part.find_all(sge.Table))
+    kept = {name for name in parts if read[name] > 1 and (name in summed or not _GENERATED.fullmatch(name))}
     stages = [Stage(name, _with(parts[name], parts, kept)) for name in parts if name in kept]
     stages.append(Stage(RESULT, _with(query, parts, kept)))
     return "\n".join(f"{_MARK}{stage.name}\n{stage.query}" for stage in stages)
