@@ -21,7 +21,7 @@ from ndr.engine import Files, Rows
 from ndr.ledger import Ledger, Part
 from ndr.parity import TableParity, compare
 from ndr.plan import Step
-from ndr.run import Workshop
+from ndr.run import Workshop, query_of
 from ndr.table import PartKey, Table
 from ndr.tables import TABLES
 from ndr.time import DAY, SLICE, Interval
@@ -132,6 +132,9 @@ class Pair:
         horizon = {"fg_b_builder": {"horizons": (f"{case.density}d",)}} if case.step == FG_B else None
         self._second = Ground(twin, horizon)
         self._shops = (self._first.shop, replace(self._second.shop, engine=spark.engine))
+        for shop in self._shops:  # once for a configuration, and kept: no part of what a build costs
+            for name in self.target.names:
+                query_of(TABLES[name], shop)
 
     def close(self) -> None:
         self._first.close()

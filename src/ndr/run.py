@@ -67,7 +67,7 @@ def run(
         if shop.drafts and not step.table.published:
             _publish(shop)
         if step.ids and step.table.name not in queries:
-            queries[step.table.name] = _query(step.table, shop)
+            queries[step.table.name] = query_of(step.table, shop)
         for chunk in chunks(step, shop.ledger, shop.config.feature_spec_version, shop.chunk_rows):
             _make(step, chunk, queries[step.table.name], shop)
             done += len(chunk)
@@ -120,8 +120,8 @@ def sweep(lake: Lake, ledger: Ledger) -> None:
         ledger.removed(paths)
 
 
-def _query(table: Table, shop: Workshop) -> str:
-    """The table's recipe in the engine's language."""
+def query_of(table: Table, shop: Workshop) -> str:
+    """The recipe of a table in the engine's language, as it was kept, or compiled now."""
 
     def compiled() -> str:
         config = shop.config
