@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def looks(request: pytest.FixtureRequest) -> int:
     """How many crowds of networks are drawn."""
-    return 8 if request.config.getoption("--parity") == "full" else 1
+    return 2 if request.config.getoption("--parity") == "full" else 1
 
 
 def holds(looks: int, law: Callable[..., None], *drawn: st.SearchStrategy[Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,19 +119,25 @@ def _found(spark: Any, where: Where) -> Session:
     submitted = "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ
     if submitted and not where.master:  # spark-submit started us, and knows where the cluster is
         return Session(spark.builder.appName("ndr").getOrCreate(), own=True, remote=False)
+    return Session(_started(spark, where), own=True, remote=False)
+
+
+def _started(spark: Any, where: Where) -> Any:
+    """A Spark that ends with us: all of it on this machine, or its driver."""
     _lead_to_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = {"spark.driver.memory": f"{max(512, where.memory_bytes >> 20)}m"}
+    if where.scratch:
+        settings["spark.local.dir"] = where.scratch
     if not where.master or where.master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        quiet = f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').as_uri()}"
+        settings |= {**_LOCAL, "spark.driver.extraJavaOptions": quiet}
+        settings["spark.sql.warehouse.dir"] = gettempdir()  # nobody's, and else Spark makes one where we were started
     builder = spark.builder.appName("ndr").master(where.master or f"local[{where.threads or '*'}]")
-    local = _LOCAL if not where.master or where.master.startswith("local") else {}
-    quiet = f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').as_uri()}"
-    local = local and {**local, "spark.driver.extraJavaOptions": quiet}
-    memory = {"spark.driver.memory": f"{max(512, where.memory_bytes >> 20)}m"}
-    folder = {"spark.local.dir": where.scratch} if where.scratch else {}
-    for name, value in {**local, **memory, **folder, **where.settings}.items():
+    for name, value in {**settings, **where.settings}.items():
         builder = builder.config(name, value)
-    return Session(builder.getOrCreate(), own=True, remote=False)
+    return builder.getOrCreate()
 
 
 def _call(master: str) -> None:
