@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "ndr"
-LEFTOVERS = {".git", ".venv", "build", "dist", "demo", "__pycache__", "node_modules"}
+LEFTOVERS = {".git", ".venv", ".venv-sdk", ".spark35", "build", "dist", "demo", "__pycache__", "node_modules"}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ndr.engine import Files, Judge, Output, Rows
 from ndr.engines.duckdb import DuckDB
 from ndr.engines.exchange import Exchange
 from ndr.engines.spark_session import Session
-from ndr.engines.spark_sql import Stage, stages
+from ndr.engines.spark_sql import Stage, compiled, stages
 from ndr.errors import AdapterError, NdrError, shown
 from ndr.table import Columns
 
@@ -87,8 +87,6 @@ class Spark:
 
     def compile(self, expression: ir.Table) -> str:
         """The expression as SQL of Spark, in stages."""
-        from ndr.engines.spark_sql import compiled  # noqa: PLC0415 - slow, and kept queries need it not
-
         return compiled(expression)
 
     def write(

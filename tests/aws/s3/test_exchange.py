@@ -8,12 +8,10 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from standins.s3 import client, make_bucket
 
 from ndr.aws import exchange
 from ndr.aws.clients import ServiceError
@@ -22,24 +20,6 @@ from ndr.aws.s3 import S3Lake, access
 from ndr.engine import Files
 from ndr.engines.duckdb import DuckDB
 from ndr.errors import UsageError
-
-
-@pytest.fixture(scope="module")
-def bucket(s3_server: str) -> str:
-    return make_bucket(s3_server, f"exchange-{uuid4().hex}")
-
-
-@pytest.fixture
-def root(bucket: str, s3_server: str, aws: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake of its own on a real server of S3, where the environment leads."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server)
-    return f"s3://{bucket}/{uuid4().hex}"
-
-
-@pytest.fixture
-def raw(s3_server: str) -> Iterator[Any]:
-    with closing(client(s3_server)) as made:
-        yield made
 
 
 @pytest.fixture
