@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def test_the_summary_of_a_run_has_what_was_promised(there: Path) -> None:
     promised = "records_read sessions quarantined filtered skipped_files hosts windows tables built lake"
     assert set(promised.split()) <= set(summary)
     assert summary["lake"] == str(there)
+
+
+@pytest.mark.parametrize("started", ["pytest", ".venv/bin/ndr", "/opt/my ndr/bin/ndr"])
+def test_what_could_be_asked_next_can_be_pasted(there: Path, started: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [started])
+    told = ndr("run", there.parent / "log.json", "--lake", there).out.splitlines()[-1]
+    program, *words = shlex.split(told.removeprefix("more: "))
+    assert program == ("ndr" if started == "pytest" else started)
+    assert ndr(*words).code == 0
 
 
 def test_every_other_format_is_well_formed(there: Path) -> None:

@@ -13,7 +13,7 @@ from ndr.alerts import Alert
 from ndr.cli import lakes
 from ndr.cli.evaluate import tell_evaluations
 from ndr.cli.logs import source_specs
-from ndr.cli.output import Progress
+from ndr.cli.output import Progress, typed
 from ndr.cli.report import write_report
 from ndr.cli.running import REPORT, build_everything, model_facts, news_of_alerts
 from ndr.cli.telling import tell_alerts
@@ -101,5 +101,5 @@ def _tell(told: Mapping[str, Any], found: Sequence[Alert]) -> None:
     tell_evaluations({"predictions": told["evaluation"]})
     print(f"\nlogs: {told['logs']}   what was planted: {told['truth']}   tables: {told['lake']}")
     for first in found[:1]:
-        print(f"next: ndr explain {first.host_ip} --at {iso(first.window_end_ts)} --lake {told['lake']}")
+        print("next:", typed("explain", first.host_ip, "--at", iso(first.window_end_ts), "--lake", told["lake"]))
     print(f"report: {told['report']}")

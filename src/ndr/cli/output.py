@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -15,6 +18,14 @@ from ndr.errors import shown
 from ndr.time import iso
 
 FORMATS = ("table", "json", "csv")
+_NAME = "ndr"
+
+
+def typed(*words: str) -> str:
+    """What the user types to have this program do something, started as it was this time."""
+    started = sys.argv[0]
+    known = Path(started).name != _NAME or shutil.which(_NAME) == started
+    return shlex.join([_NAME if known else started, *words])
 
 
 def plain(value: object) -> object:

@@ -16,7 +16,7 @@ from ndr.cli import lakes
 from ndr.cli.lakes import OpenLake
 from ndr.cli.logs import batch_asked, found_files, source_specs
 from ndr.cli.models import armed, told
-from ndr.cli.output import Progress, write_rows
+from ndr.cli.output import Progress, typed, write_rows
 from ndr.cli.report import page_file, write_report
 from ndr.cli.telling import deviant_facts, tell_alerts, tell_deviant, tell_spent
 from ndr.errors import DataError, shown
@@ -256,8 +256,9 @@ def _tell(summary: Mapping[str, Any], found: Sequence[Alert]) -> None:
         tell_alerts(found)
     else:
         tell_deviant(summary["most_deviant"])
-    first = found[0] if found else None
-    asked = f"explain {first.host_ip} --at {iso(first.window_end_ts)}" if first else "show fg_a --host IP"
-    print(
-        f"report: {summary['report']}\nlake: {summary['lake']}; more: ndr {asked} --lake {summary['lake']}", flush=True
-    )
+    hosts = [row["host_ip"] for row in summary["most_deviant"]]
+    asked = ["show", "fg_a", "--host", *(hosts[:1] or ["IP"])]
+    if found:
+        asked = ["explain", found[0].host_ip, "--at", iso(found[0].window_end_ts)]
+    print(f"report: {summary['report']}\nlake: {summary['lake']}")
+    print("more:", typed(*asked, "--lake", summary["lake"]), flush=True)
