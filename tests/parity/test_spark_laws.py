@@ -30,14 +30,18 @@ from strategies_baselines import CONFIGS as BASELINES
 from strategies_baselines import PUBLICATIONS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-FULL = {"oracle": range(len(CONFIGS)), "measured": range(len(BASELINES)), "published": range(len(PUBLICATIONS) - 1)}
-SMALL = {"oracle": (0,), "measured": (1,), "published": (1,)}
+FULL = {
+    "oracle": range(len(CONFIGS)),
+    "measured, published": [(n % len(BASELINES), n) for n in range(len(PUBLICATIONS) - 1)],
+}
+SMALL = {"oracle": (0,), "measured, published": [(1, 1)]}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted = FULL if metafunc.config.getoption("--parity") == "full" else SMALL
-    for name in wanted.keys() & set(metafunc.fixturenames):
-        metafunc.parametrize(name, wanted[name])
+    for names, values in wanted.items():
+        if set(names.split(", ")) <= set(metafunc.fixturenames):
+            metafunc.parametrize(names, values)
 
 
 @pytest.fixture
