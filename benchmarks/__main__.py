@@ -25,7 +25,7 @@ from benchmarks import (
     spark,
 )
 from benchmarks.measure import Chapter, Line
-from benchmarks.report import page, table
+from benchmarks.report import others, page, table
 from benchmarks.settings import Setting
 
 FIGURES: dict[str, Callable[[Setting], list[Line] | Chapter]] = {
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
     if asked.record:
         command = " ".join(["python -m benchmarks", *argv])
         place = RESULTS.with_name(f"RESULTS-{'-'.join(asked.only)}.md") if asked.only else RESULTS
-        texts = [chapter.text for chapter in chapters]
+        texts = [*(chapter.text for chapter in chapters), *([] if asked.only else [others(RESULTS)])]
         place.write_text(page(lines, command, runs, asked.scale, texts), encoding="utf-8", newline="\n")
         for chapter in chapters:
             facts = json.dumps(chapter.found, indent=1)

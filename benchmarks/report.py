@@ -88,6 +88,13 @@ def page(lines: Sequence[Line], command: str, runs: int, scale: float, more: Seq
     return "\n".join([whole, *more])
 
 
+def others(results: Path) -> str:
+    """Where the figures are that have pages of their own."""
+    pages = sorted(results.parent.glob(f"{results.stem}-*.md"))
+    links = (f"[{page.stem.removeprefix(f'{results.stem}-')}]({page.name})" for page in pages)
+    return f"On pages of their own: {', '.join(links)}.\n"
+
+
 def _system() -> str:
     return f"{platform.system()} {platform.machine()}"
 

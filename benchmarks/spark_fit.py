@@ -53,7 +53,10 @@ def rows_of(table: str, read: Mapping[str, int]) -> dict[str, float]:
 
 
 def fitted(rows: Sequence[Mapping[str, float]], values: Sequence[float]) -> Fit:
-    """The least squares of some points, no part of it below 0: what comes out below is left out, and the rest anew."""
+    """The least squares of some points, no part of it below 0: what comes out below is left out, and the rest anew.
+
+    A slope that was left out is no proof that these rows cost nothing: it is what the largest residual could hide.
+    """
     kinds = list(rows[0])
     held = [*range(len(kinds) + 1)]
     design = np.array([[1.0, *(each[kind] / MILLION for kind in kinds)] for each in rows])
@@ -65,9 +68,13 @@ def fitted(rows: Sequence[Mapping[str, float]], values: Sequence[float]) -> Fit:
             found[held] = parts
             break
         held.pop(int(parts.argmin()))
-    off = np.abs(design @ found - target)
-    slopes = {kind: float(found[1 + place]) for place, kind in enumerate(kinds)}
-    return Fit(float(found[0]), slopes, float(off.max()), float(target.mean()))
+    worst = float(np.abs(design @ found - target).max())
+    spans = np.ptp(design, axis=0)
+    slopes = {
+        kind: float(found[place]) if place in held else worst / span if (span := float(spans[place])) else 0.0
+        for place, kind in enumerate(kinds, 1)
+    }
+    return Fit(float(found[0]), slopes, worst, float(target.mean()))
 
 
 def fit(records: Sequence[Record], table: str, engine: str, value: Callable[[Mapping[str, Any]], float]) -> Fit:

@@ -29,6 +29,7 @@ clears up. *cells* are those of both results, held against each other.
 
 Least squares over the sizes above: what a build costs whatever it reads, and what a million rows of input add. For FG-C
 pairs and other rows (FG-A, baselines of hosts) count apart. *worst* is the largest residual as a share of the mean.
+Where no slope is seen at these sizes, the most that the residuals could hide stands for it.
 
 {fits}
 

@@ -113,6 +113,14 @@ def test_nothing_is_said_to_take_less_than_nothing() -> None:
     assert found.slopes["rows"] == pytest.approx(22 / 14)
 
 
+def test_rows_whose_cost_is_not_seen_may_cost_what_the_noise_hides() -> None:
+    rows = [{"hosts": hosts * 1e6, "pairs": pairs * 1e6} for hosts, pairs in ((1, 1), (2, 2), (4, 4), (2, 9))]
+    found = fitted(rows, [3.0, 5.0, 9.0, 4.8])
+    assert found.slopes["hosts"] == pytest.approx(2, rel=0.05)
+    assert found.slopes["pairs"] == pytest.approx(found.worst / 8)
+    assert found.worst > 0
+
+
 def test_an_estimate_grows_with_the_hosts_and_shrinks_with_the_instances() -> None:
     model, a = Model(_records()), Assumed()
     usual, twice, wide = (
