@@ -76,9 +76,7 @@ def _source(select: sge.Select, keys: Sequence[sge.Expr], others: Sequence[sge.E
     return read.select(*numbered, *(each.copy() for each in others))
 
 
-def _read(
-    select: sge.Select, asked: Sequence[sge.Anonymous], keys: Sequence[sge.Expr], located: sge.Select
-) -> None:
+def _read(select: sge.Select, asked: Sequence[sge.Anonymous], keys: Sequence[sge.Expr], located: sge.Select) -> None:
     """Let a select read its quantiles, and what else it makes of each group."""
     holding = [node.find_ancestor(sge.Alias) for node in asked]
     kept = [each for each in select.expressions if not any(each is held for held in (*keys, *holding))]
