@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report import markdown
-from benchmarks.spark_estimate import Assumed
+from benchmarks.spark_estimate import estimate
 from benchmarks.spark_fit import ROWS, TABLES, Fit, Record, by_output, cpu, fit, rows_of, seconds, shuffled
-from benchmarks.spark_outlook import estimate
+from benchmarks.spark_model import Assumed
 
 _MIB, _GIB = 2**20, 2**30
 _GROWTH = """\

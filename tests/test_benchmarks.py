@@ -15,8 +15,8 @@ import pytest
 from benchmarks.data import Traffic
 from benchmarks.measure import Cost, alternate, line
 from benchmarks.report import page, table
-from benchmarks.spark_estimate import Assumed, Model, loads, most_hosts, quarter_seconds
 from benchmarks.spark_fit import BY_HOST, cpu, fit, fitted
+from benchmarks.spark_model import Assumed, Model, loads, most_hosts, quarter_seconds
 from benchmarks.spark_page import chapter
 from benchmarks.spark_watch import Spent
 
